@@ -1,0 +1,2 @@
+//! The program: arguments, configuration, telemetry, then the daemon or one command.
+fn main() {}
