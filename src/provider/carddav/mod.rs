@@ -1,0 +1,4 @@
+//! CardDAV (RFC 6352), iCloud included.
+
+pub mod convert;
+pub mod edit;

@@ -1,0 +1,11 @@
+//! PURE. The engine's mind: what was seen, what was agreed, and what to do about the difference.
+//!
+//! No IO, no async, no clock, no randomness and no logging here: what a step needs of the world comes in as data, and
+//! reasons go out as data. Start reading at [`view`], then `reconcile`, then [`plan`].
+
+pub mod caps;
+pub mod diff;
+pub mod operation;
+pub mod plan;
+pub mod settings;
+pub mod view;
