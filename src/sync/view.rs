@@ -309,6 +309,8 @@ pub struct Subject {
     pub person: Option<PersonFacts>,
     /// An intent is open for this person in this account: nothing else happens meanwhile.
     pub blocked: bool,
+    /// The record carries a token of ours: the link that it was made for, its state and its person.
+    pub token_of: Option<(LinkId, LinkState, PersonId)>,
     /// Fields with a conflict that waits for a person's choice (policy `ask`).
     pub asked: FieldSet,
     /// A deletion of this link was put to a person: the answer, or `None` inside while it waits.
