@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
-use crate::card::field::{Field, FieldSet};
+use crate::card::field::{Field, FieldSet, FieldValue};
 use crate::crm::person::Person;
 use crate::ids::{
     AccountId, CollectionId, Etag, Fence, GroupId, IntentId, LinkId, PersonId, RemoteId, Revision, Timestamp, Token,
@@ -132,6 +132,22 @@ pub struct Base {
     pub mapped: FieldSet,
     /// The converter that read `theirs`.
     pub converter: u16,
+}
+
+impl Base {
+    /// Both sides were this, to the letter, in these fields.
+    pub fn shared(card: &Card, mapped: FieldSet) -> Self {
+        let mut pairs = Pairs::default();
+        for field in mapped.iter() {
+            if let FieldValue::Many(elements) = card.get(field)
+                && !elements.is_empty()
+            {
+                let places = 0..u16::try_from(elements.len()).unwrap_or(u16::MAX);
+                pairs.both.insert(field, places.map(|i| (i, i)).collect());
+            }
+        }
+        Self { ours: card.clone(), theirs: card.clone(), pairs, mapped, converter: 0 }
+    }
 }
 
 /// Which element of one card is which of another, per list; and why an element has no partner.
