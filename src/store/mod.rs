@@ -432,7 +432,8 @@ pub enum Change {
         generation: i64,
         /// The rows, with the times of their fields.
         rows: Vec<(Seen, BTreeMap<Field, Timestamp>)>,
-        /// Whether this is the echo of our own write: stamped as written now, and settled if `settled`.
+        /// Whether this is the echo of our own write: stamped as written now, and settled; what is still to be looked at
+        /// is said by an `UnsettleRecord` after it.
         echo: bool,
     },
     /// These rows are still as they were: stamped with the generation.
@@ -582,6 +583,8 @@ pub trait Store: Send + Sync {
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError>;
     /// Which of these tokens are ours, with the link that each was made for.
     async fn tokens(&self, account: AccountId, tokens: &[Token]) -> Result<Vec<(Token, LinkId)>, StoreError>;
+    /// Open links whose record is gone and unsettled: before that counts, the record is looked for elsewhere.
+    async fn lost(&self, account: AccountId) -> Result<Vec<Link>, StoreError>;
     /// A link.
     async fn link(&self, id: LinkId) -> Result<Option<Link>, StoreError>;
     /// What the guard asks.
