@@ -7,6 +7,7 @@
 pub mod card;
 pub mod clock;
 pub mod crm;
+pub mod engine;
 pub mod ids;
 pub mod provider;
 pub mod store;
