@@ -6,6 +6,7 @@
 
 pub mod card;
 pub mod clock;
+pub mod config;
 pub mod crm;
 pub mod ids;
 pub mod provider;
