@@ -365,7 +365,7 @@ fn parsed<T: FromStr<Err = BadValue>>(kind: &ValueKind) -> Result<T, &'static st
     text(kind)?.parse().map_err(|BadValue(why)| why)
 }
 
-fn within<T: PartialOrd>(value: T, range: RangeInclusive<T>) -> Result<(), &'static str> {
+fn within<T: PartialOrd + Copy>(value: T, range: RangeInclusive<T>) -> Result<(), &'static str> {
     if value < *range.start() {
         Err("it is too small")
     } else if value > *range.end() {

@@ -10,5 +10,7 @@ pub mod config;
 pub mod crm;
 pub mod ids;
 pub mod provider;
+pub mod seal;
+pub mod secret;
 pub mod store;
 pub mod sync;
