@@ -47,9 +47,10 @@ impl Running<'_> {
                 none => none.insert(self.meet().await?),
             };
             let decided = self.decide(page, met).await?;
-            let (deletions, rest): (Vec<_>, Vec<_>) = decided.into_iter().partition(|d| deletes(&d.subject, &d.decision.steps));
+            let (deletions, rest): (Vec<_>, Vec<_>) =
+                decided.into_iter().partition(|d| deletes(&d.subject, &d.decision.steps));
             deferred.extend(deletions.into_iter().map(|d| d.key));
-            progress |= self.apply(rest).await?;
+            progress |= Box::pin(self.apply(rest)).await?;
         }
         Ok((progress, deferred))
     }
@@ -169,7 +170,10 @@ impl Running<'_> {
                 let Some(record) = record else { return };
                 let person = self.new_person(card, subject, now);
                 batch.expect.push(Expect::Unlinked(self.account.id, record.at.id.clone()));
-                state.link_to(self.new_link(person.id, Some(record.at.id.clone()), Origin::Theirs, base.clone()), self.account.id);
+                state.link_to(
+                    self.new_link(person.id, Some(record.at.id.clone()), Origin::Theirs, base.clone()),
+                    self.account.id,
+                );
                 let change = PersonChange::Created(card.clone());
                 state.effects.push(Effect::Person { person: person.id, link: state.link_id(), change });
                 (state.person, state.person_changed, state.person_is_new) = (Some(person), true, true);
@@ -205,7 +209,11 @@ impl Running<'_> {
                 state.person_changed = true;
                 let value = Diff::new(before, Some(self.account.address.clone()));
                 let (person, link) = (person.id, state.link_id());
-                state.effects.push(Effect::Person { person, link, change: PersonChange::Custom { name: DELETED_IN.to_owned(), value } });
+                state.effects.push(Effect::Person {
+                    person,
+                    link,
+                    change: PersonChange::Custom { name: DELETED_IN.to_owned(), value },
+                });
             }
             Step::Rebase(base) => {
                 if let Some(link) = state.link() {
@@ -217,14 +225,27 @@ impl Running<'_> {
                 if let Some(link) = state.link() {
                     let (id, person, from) = (link.id, link.person, link.state);
                     link.state = *to;
-                    state.effects.push(Effect::Link { link: id, account, person, state: Diff::new(Some(from), Some(*to)) });
+                    state.effects.push(Effect::Link {
+                        link: id,
+                        account,
+                        person,
+                        state: Diff::new(Some(from), Some(*to)),
+                    });
                 }
             }
             Step::Conflict(clash) => {
                 let (Some(link), Some(person)) = (state.link_id(), state.person.as_ref().map(|p| p.id)) else { return };
                 batch.conflicts += 1;
                 let id = new_id(&*self.engine.world);
-                let conflict = Conflict { id, link, account: self.account.id, person, at: now, clash: clash.clone(), resolved: false };
+                let conflict = Conflict {
+                    id,
+                    link,
+                    account: self.account.id,
+                    person,
+                    at: now,
+                    clash: clash.clone(),
+                    resolved: false,
+                };
                 batch.changes.push(Change::PutConflict(Box::new(conflict)));
             }
             Step::AskDeletion(deletion) => {
@@ -243,7 +264,12 @@ impl Running<'_> {
             }
             Step::DeleteRemote => {
                 let (Some(record), Some(link)) = (record, state.current()) else { return };
-                let nothing = Outgoing { ours: Card::default(), sent: Card::default(), mask: Default::default(), pairs: Default::default() };
+                let nothing = Outgoing {
+                    ours: Card::default(),
+                    sent: Card::default(),
+                    mask: Default::default(),
+                    pairs: Default::default(),
+                };
                 let mut intent = self.intent(link, Send::Delete, &nothing, now);
                 intent.collection = record.at.collection.clone();
                 intent.before = Some(record.clone());
@@ -269,7 +295,12 @@ impl Running<'_> {
         let create = self.intent(link, Send::Create, out, now);
         let join = match (&self.account.settings.scope, self.provider.capabilities().membership) {
             (Scope::Group(group), caps::Membership::Roster | caps::Membership::Joined) => {
-                let nothing = Outgoing { ours: Card::default(), sent: Card::default(), mask: Default::default(), pairs: Default::default() };
+                let nothing = Outgoing {
+                    ours: Card::default(),
+                    sent: Card::default(),
+                    mask: Default::default(),
+                    pairs: Default::default(),
+                };
                 Some(self.intent(link, Send::Join(group.clone()), &nothing, now))
             }
             _ => None,
@@ -330,7 +361,13 @@ impl Running<'_> {
     }
 
     /// A deletion to be put to a person.
-    pub(super) fn held(&self, subject: &Subject, deletion: Deletion, why: &str, now: Timestamp) -> Option<HeldDeletion> {
+    pub(super) fn held(
+        &self,
+        subject: &Subject,
+        deletion: Deletion,
+        why: &str,
+        now: Timestamp,
+    ) -> Option<HeldDeletion> {
         let (link, person) = (subject.link.as_ref()?, subject.person.as_ref()?);
         Some(HeldDeletion {
             id: new_id(&*self.engine.world),
@@ -394,7 +431,12 @@ impl Target {
     /// A new link becomes the current one.
     fn link_to(&mut self, link: Link, account: crate::ids::AccountId) {
         self.untouched = None;
-        self.effects.push(Effect::Link { link: link.id, account, person: link.person, state: Diff::new(None, Some(link.state)) });
+        self.effects.push(Effect::Link {
+            link: link.id,
+            account,
+            person: link.person,
+            state: Diff::new(None, Some(link.state)),
+        });
         self.links.push(link);
     }
 
@@ -435,8 +477,16 @@ pub(super) fn deletion(subject: &Subject, step: &Step) -> Option<Deletion> {
 /// Whether nothing by which a person is known or reached is left of what there was.
 fn wiped(before: &Card, after: &Card) -> bool {
     use crate::card::field::Field;
-    const KNOWN_BY: [Field; 8] =
-        [Field::Given, Field::Family, Field::Display, Field::Organizations, Field::Emails, Field::Phones, Field::Addresses, Field::Note];
+    const KNOWN_BY: [Field; 8] = [
+        Field::Given,
+        Field::Family,
+        Field::Display,
+        Field::Organizations,
+        Field::Emails,
+        Field::Phones,
+        Field::Addresses,
+        Field::Note,
+    ];
     KNOWN_BY.iter().any(|f| before.has(*f)) && !KNOWN_BY.iter().any(|f| after.has(*f))
 }
 

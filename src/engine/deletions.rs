@@ -3,7 +3,7 @@
 //! Owns: rule 10 as it is carried out: counted together with those of the last day, held or done, each decided anew from
 //! what is there when its turn comes.
 
-use super::apply::{confirmed, deletion, deletes};
+use super::apply::{confirmed, deletes, deletion};
 use super::plan::Decided;
 use super::{Running, SyncError};
 use crate::store::{Change, SubjectKey};
@@ -51,7 +51,9 @@ impl Running<'_> {
                 match (side, verdict) {
                     (Some(side), Verdict::TooMany { .. } | Verdict::WouldLeaveNone) if !confirmed(&one.subject) => {
                         held += 1;
-                        commit.changes.extend(self.held(&one.subject, side, "guard", commit.now).map(|h| Change::PutHeld(Box::new(h))));
+                        commit.changes.extend(
+                            self.held(&one.subject, side, "guard", commit.now).map(|h| Change::PutHeld(Box::new(h))),
+                        );
                         self.settle_held(&one, &mut commit.changes);
                     }
                     _ => pass.push(one),
@@ -60,7 +62,7 @@ impl Running<'_> {
             self.store_all(commit, Vec::new()).await?;
             self.tally.held += held;
             self.confirm_unguarded(&mut pass).await?;
-            self.apply(pass).await?;
+            Box::pin(self.apply(pass)).await?;
         }
         Ok(())
     }
@@ -88,8 +90,14 @@ impl Running<'_> {
         if self.provider.capabilities().guards_delete {
             return Ok(());
         }
-        let is_remote = |d: &Decided| d.decision.steps.iter().any(|s| deletion(&d.subject, s) == Some(Deletion::Remote));
-        let refs: Vec<_> = pass.iter().filter(|d| is_remote(d)).filter_map(|d| super::apply::present(&d.subject)).map(|r| r.at.clone()).collect();
+        let is_remote =
+            |d: &Decided| d.decision.steps.iter().any(|s| deletion(&d.subject, s) == Some(Deletion::Remote));
+        let refs: Vec<_> = pass
+            .iter()
+            .filter(|d| is_remote(d))
+            .filter_map(|d| super::apply::present(&d.subject))
+            .map(|r| r.at.clone())
+            .collect();
         if refs.is_empty() {
             return Ok(());
         }
@@ -98,7 +106,8 @@ impl Running<'_> {
         for (at, fetched) in refs.iter().zip(fetched) {
             let same = match &fetched {
                 crate::provider::Fetched::There(seen, _) => {
-                    let before = pass.iter().filter_map(|d| super::apply::present(&d.subject)).find(|r| r.at.id == at.id);
+                    let before =
+                        pass.iter().filter_map(|d| super::apply::present(&d.subject)).find(|r| r.at.id == at.id);
                     match (seen, before) {
                         (crate::sync::view::Seen::Present(now), Some(before)) => {
                             let all = crate::card::field::FieldSet::all();

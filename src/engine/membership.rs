@@ -24,7 +24,8 @@ fn folded(uid: &str) -> String {
 
 impl Membership {
     pub(super) fn new(rosters: Vec<Roster>) -> Self {
-        let mut new = Self { rosters: rosters.into_iter().map(|r| (r.at.id.clone(), r)).collect(), groups_of: BTreeMap::new() };
+        let mut new =
+            Self { rosters: rosters.into_iter().map(|r| (r.at.id.clone(), r)).collect(), groups_of: BTreeMap::new() };
         new.index();
         new
     }
@@ -58,7 +59,8 @@ impl Membership {
 
     fn index(&mut self) {
         self.groups_of.clear();
-        let by_uid: BTreeMap<String, &Roster> = self.rosters.values().filter_map(|r| Some((folded(r.uid.as_ref()?), r))).collect();
+        let by_uid: BTreeMap<String, &Roster> =
+            self.rosters.values().filter_map(|r| Some((folded(r.uid.as_ref()?), r))).collect();
         for roster in self.rosters.values() {
             // Each group's members and those of the groups within it; each group is walked once, so that circles end.
             let mut walked = BTreeSet::new();

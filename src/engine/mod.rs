@@ -114,8 +114,8 @@ impl Engine {
     pub async fn sync(&self, account: AccountId, provider: &dyn Provider, trigger: &str) -> Result<Report, SyncError> {
         let mut run = self.begin(account, provider, trigger).await?;
         let ended = match run.account.state {
-            AccountState::Active => run.all().await,
-            _ => run.only_pull().await,
+            AccountState::Active => Box::pin(run.all()).await,
+            _ => Box::pin(run.only_pull()).await,
         };
         run.end(ended).await
     }
@@ -126,7 +126,7 @@ impl Engine {
     /// As [`Engine::sync`].
     pub async fn preview(&self, account: AccountId, provider: &dyn Provider) -> Result<Preview, SyncError> {
         let mut run = self.begin(account, provider, "preview").await?;
-        let pulled = run.only_pull().await;
+        let pulled = Box::pin(run.only_pull()).await;
         let preview = match &pulled {
             Ok(()) => run.preview().await,
             Err(_) => Ok(Preview::default()),
@@ -135,15 +135,25 @@ impl Engine {
         preview
     }
 
-    async fn begin<'a>(&'a self, account: AccountId, provider: &'a dyn Provider, trigger: &str) -> Result<Running<'a>, SyncError> {
-        let found = self.store.account(account).await?.ok_or_else(|| SyncError::NotActive("there is no such account".to_owned()))?;
+    async fn begin<'a>(
+        &'a self,
+        account: AccountId,
+        provider: &'a dyn Provider,
+        trigger: &str,
+    ) -> Result<Running<'a>, SyncError> {
+        let found = self
+            .store
+            .account(account)
+            .await?
+            .ok_or_else(|| SyncError::NotActive("there is no such account".to_owned()))?;
         if !matches!(found.state, AccountState::Active | AccountState::Setup) {
             return Err(SyncError::NotActive(format!("its state is {}", found.state.word())));
         }
         let now = self.world.now();
         let lease = self.store.lease(account, &self.holder, now, self.options.lease).await?.ok_or(SyncError::Busy)?;
         // Read again under the lease: settings are a snapshot for the length of the run (rule 22).
-        let found = self.store.account(account).await?.ok_or_else(|| SyncError::NotActive("the account is gone".to_owned()))?;
+        let found =
+            self.store.account(account).await?.ok_or_else(|| SyncError::NotActive("the account is gone".to_owned()))?;
         let failures = self.store.failures(account, 10_000).await?.into_iter().map(|f| (f.key, f.attempts)).collect();
         Ok(Running {
             engine: self,
@@ -195,17 +205,22 @@ impl Running<'_> {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts { user: self.account.user, settings: &self.account.settings, caps: self.provider.capabilities(), complete: self.complete }
+        Facts {
+            user: self.account.user,
+            settings: &self.account.settings,
+            caps: self.provider.capabilities(),
+            complete: self.complete,
+        }
     }
 
     async fn all(&mut self) -> Result<(), SyncError> {
         self.load_membership().await?;
-        self.settle_open().await?;
+        Box::pin(self.settle_open()).await?;
         self.pull().await?;
         self.find_lost().await?;
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {
-            let (progress, deletions) = self.reconcile_all().await?;
+            let (progress, deletions) = Box::pin(self.reconcile_all()).await?;
             deferred = deletions;
             if !progress {
                 break;
@@ -239,7 +254,11 @@ impl Running<'_> {
     /// Whether a send that starts now is over before the lease is.
     async fn may_send(&mut self) -> Result<(), SyncError> {
         self.keep_lease().await?;
-        if self.lease.until.since(self.now()) > self.engine.options.send_deadline { Ok(()) } else { Err(SyncError::LeaseLost) }
+        if self.lease.until.since(self.now()) > self.engine.options.send_deadline {
+            Ok(())
+        } else {
+            Err(SyncError::LeaseLost)
+        }
     }
 
     fn commit(&self) -> Commit {
@@ -265,7 +284,8 @@ impl Running<'_> {
     /// A failure of one subject: counted, retried with back-off, shown (rule 21).
     fn failed(&mut self, key: SubjectKey, reason: String) -> Change {
         let attempts = self.failures.entry(key.clone()).or_insert(0);
-        let wait = self.engine.options.retry.saturating_mul(1 << (*attempts).min(20)).min(self.engine.options.retry_most);
+        let wait =
+            self.engine.options.retry.saturating_mul(1 << (*attempts).min(20)).min(self.engine.options.retry_most);
         *attempts += 1;
         self.tally.failed += 1;
         Change::Fail { account: self.account.id, key, reason, retry_at: self.engine.world.now().plus(wait) }
@@ -330,7 +350,10 @@ pub(crate) fn count(effects: &[Effect]) -> Tally {
                 PersonChange::Created(_) | PersonChange::Restored => tally.local.added += 1,
                 PersonChange::Edited(_) => tally.local.updated += 1,
                 PersonChange::Trashed | PersonChange::Purged => tally.local.deleted += 1,
-                PersonChange::Owner(_) | PersonChange::VisibleTo(_) | PersonChange::Followers(_) | PersonChange::Custom { .. } => {}
+                PersonChange::Owner(_)
+                | PersonChange::VisibleTo(_)
+                | PersonChange::Followers(_)
+                | PersonChange::Custom { .. } => {}
             },
             Effect::Remote { change, .. } => match change {
                 RemoteChange::Created(_) => tally.remote.added += 1,

@@ -45,7 +45,11 @@ impl Running<'_> {
     }
 
     /// Decides a page of subjects.
-    pub(super) async fn decide(&mut self, page: Vec<(SubjectKey, Subject)>, met: &Met) -> Result<Vec<Decided>, SyncError> {
+    pub(super) async fn decide(
+        &mut self,
+        page: Vec<(SubjectKey, Subject)>,
+        met: &Met,
+    ) -> Result<Vec<Decided>, SyncError> {
         let mut page = page;
         self.fill_matches(&mut page, met).await?;
         let aliases = self.photos(&mut page).await?;
@@ -72,7 +76,9 @@ impl Running<'_> {
             .iter()
             .enumerate()
             .filter_map(|(i, (key, subject))| match key {
-                SubjectKey::Record(id) if subject.link.is_none() => met.pairing.same.get(id).map(|p| (i, SubjectKey::Person(*p))),
+                SubjectKey::Record(id) if subject.link.is_none() => {
+                    met.pairing.same.get(id).map(|p| (i, SubjectKey::Person(*p)))
+                }
                 _ => None,
             })
             .collect();

@@ -69,7 +69,8 @@ impl Running<'_> {
         let (mut local, mut remote) = (0, 0);
         loop {
             self.keep_lease().await?;
-            let page = self.store().unsettled(self.account.id, self.now(), after.as_ref(), self.engine.options.page).await?;
+            let page =
+                self.store().unsettled(self.account.id, self.now(), after.as_ref(), self.engine.options.page).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for one in self.decide(page, &met).await? {
@@ -84,7 +85,9 @@ impl Running<'_> {
             }
         }
         let done = self.store().guard_facts(self.account.id, self.now().plus(-24 * 60 * 60 * 1000)).await?;
-        let verdict = |done_there, planned| judge(Toll { live: done.live, done: done_there, planned }, self.account.settings.guard);
+        let verdict = |done_there, planned| {
+            judge(Toll { live: done.live, done: done_there, planned }, self.account.settings.guard)
+        };
         preview.held = verdict(done.local, local) != Verdict::Pass || verdict(done.remote, remote) != Verdict::Pass;
         Ok(preview)
     }

@@ -138,7 +138,12 @@ impl Running<'_> {
     }
 
     /// The further pages of a delta. The cursor stays the old one until the last page is stored.
-    async fn pull_delta_pages(&mut self, mut collection: CollectionState, first: crate::ids::PageToken, mut affected: BTreeSet<String>) -> Result<(), SyncError> {
+    async fn pull_delta_pages(
+        &mut self,
+        mut collection: CollectionState,
+        first: crate::ids::PageToken,
+        mut affected: BTreeSet<String>,
+    ) -> Result<(), SyncError> {
         let mut page = first;
         loop {
             self.keep_lease().await?;
@@ -167,7 +172,13 @@ impl Running<'_> {
     }
 
     /// Stores what a page shows; what it only lists is fetched where we don't have it.
-    async fn take_page(&mut self, collection: &CollectionState, changes: Changes, full: bool, affected: &mut BTreeSet<String>) -> Result<(), SyncError> {
+    async fn take_page(
+        &mut self,
+        collection: &CollectionState,
+        changes: Changes,
+        full: bool,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
         let Changes { seen, mut listed, blobs, .. } = changes;
         if !seen.is_empty() {
             let mut rest = seen.into_iter();
@@ -185,11 +196,20 @@ impl Running<'_> {
             commit.changes.push(Change::PutBlob(blob));
             self.store_all(commit, Vec::new()).await?;
         }
-        if full { self.compare_listing(collection, &mut listed, affected).await } else { self.compare_delta(collection, listed, affected).await }
+        if full {
+            self.compare_listing(collection, &mut listed, affected).await
+        } else {
+            self.compare_delta(collection, listed, affected).await
+        }
     }
 
     /// What a full listing lists, against what we know, both in order of id: pages of what we know, never all of it.
-    async fn compare_listing(&mut self, collection: &CollectionState, listed: &mut [Listed], affected: &mut BTreeSet<String>) -> Result<(), SyncError> {
+    async fn compare_listing(
+        &mut self,
+        collection: &CollectionState,
+        listed: &mut [Listed],
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
         if listed.is_empty() {
             return Ok(());
         }
@@ -219,7 +239,12 @@ impl Running<'_> {
         self.fetch_and_touch(collection, todo, touched, true, affected).await
     }
 
-    async fn compare_delta(&mut self, collection: &CollectionState, listed: Vec<Listed>, affected: &mut BTreeSet<String>) -> Result<(), SyncError> {
+    async fn compare_delta(
+        &mut self,
+        collection: &CollectionState,
+        listed: Vec<Listed>,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
         let mut rest = listed.into_iter();
         loop {
             let part: Vec<Listed> = rest.by_ref().take(self.engine.options.page).collect();
@@ -238,12 +263,21 @@ impl Running<'_> {
 
     fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
         match known {
-            Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => touched.push(row.at.id.clone()),
+            Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => {
+                touched.push(row.at.id.clone())
+            }
             _ => todo.push(row.at.clone()),
         }
     }
 
-    async fn fetch_and_touch(&mut self, collection: &CollectionState, todo: Vec<RemoteRef>, touched: Vec<RemoteId>, full: bool, affected: &mut BTreeSet<String>) -> Result<(), SyncError> {
+    async fn fetch_and_touch(
+        &mut self,
+        collection: &CollectionState,
+        todo: Vec<RemoteRef>,
+        touched: Vec<RemoteId>,
+        full: bool,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
         let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
         for refs in todo.chunks(batch) {
             self.keep_lease().await?;
@@ -255,7 +289,11 @@ impl Running<'_> {
             if full {
                 self.rescope(collection, ids, affected).await?;
                 let mut commit = self.commit();
-                commit.changes.push(Change::Touch { account: self.account.id, ids: ids.to_vec(), generation: collection.generation });
+                commit.changes.push(Change::Touch {
+                    account: self.account.id,
+                    ids: ids.to_vec(),
+                    generation: collection.generation,
+                });
                 self.store_all(commit, Vec::new()).await?;
             }
         }
@@ -297,11 +335,16 @@ impl Running<'_> {
         let mut affected = BTreeSet::new();
         loop {
             self.keep_lease().await?;
-            let unnamed = self.store().unnamed(self.account.id, &collection.id, collection.generation, written_before, after.as_ref(), batch).await?;
+            let unnamed = self
+                .store()
+                .unnamed(self.account.id, &collection.id, collection.generation, written_before, after.as_ref(), batch)
+                .await?;
             let Some(last) = unnamed.last() else { break };
             after = Some(last.id.clone());
-            let refs: Vec<RemoteRef> =
-                unnamed.into_iter().map(|k| RemoteRef { collection: collection.id.clone(), id: k.id, etag: k.etag }).collect();
+            let refs: Vec<RemoteRef> = unnamed
+                .into_iter()
+                .map(|k| RemoteRef { collection: collection.id.clone(), id: k.id, etag: k.etag })
+                .collect();
             let rows = self.fetched(&refs).await?;
             self.observe(collection, rows, &mut affected).await?;
         }
@@ -320,20 +363,27 @@ impl Running<'_> {
         let mut result = Vec::new();
         for (seen, known) in seen.into_iter().zip(known) {
             let recent = known.as_ref().is_some_and(|k| k.written.is_some_and(|w| now.since(w) <= settle));
-            let same = known.as_ref().is_some_and(|k| seen.at().is_some_and(|at| at.etag.is_some() && at.etag == k.etag));
+            let same =
+                known.as_ref().is_some_and(|k| seen.at().is_some_and(|at| at.etag.is_some() && at.etag == k.etag));
             if !recent || same {
                 result.push(seen);
                 continue;
             }
             let collection = seen.at().map(|at| at.collection.clone());
-            let at = RemoteRef { collection: collection.unwrap_or_else(|| "".into()), id: seen.id().clone(), etag: None };
+            let at =
+                RemoteRef { collection: collection.unwrap_or_else(|| "".into()), id: seen.id().clone(), etag: None };
             result.extend(self.fetched(&[at]).await?.seen);
         }
         Ok(result)
     }
 
     /// Stores observations: scoped, with the times of their fields.
-    async fn observe(&mut self, collection: &CollectionState, rows: Rows, affected: &mut BTreeSet<String>) -> Result<(), SyncError> {
+    async fn observe(
+        &mut self,
+        collection: &CollectionState,
+        rows: Rows,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
         let Rows { seen, blobs, .. } = rows;
         if seen.is_empty() {
             return Ok(());
@@ -359,7 +409,13 @@ impl Running<'_> {
     }
 
     /// One observation: what of it is stored.
-    async fn admit(&mut self, seen: Seen, before: Option<StoredSeen>, commit: &mut Commit, affected: &mut BTreeSet<String>) -> Result<Option<(Seen, BTreeMap<Field, Timestamp>)>, SyncError> {
+    async fn admit(
+        &mut self,
+        seen: Seen,
+        before: Option<StoredSeen>,
+        commit: &mut Commit,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<Option<(Seen, BTreeMap<Field, Timestamp>)>, SyncError> {
         match seen {
             Seen::Present(record) => {
                 for former in record.formerly.iter().filter(|id| **id != record.at.id) {
@@ -428,9 +484,19 @@ impl Running<'_> {
     }
 
     /// The provider says that this record was known under another id: the link moves with its base.
-    async fn follow_former(&mut self, former: &RemoteId, record: &RemoteRecord, commit: &mut Commit) -> Result<(), SyncError> {
-        let subjects = self.store().subjects(self.account.id, &[crate::store::SubjectKey::Record(former.clone())]).await?;
-        for link in subjects.into_iter().filter_map(|s| s.link).filter(|l| l.state.is_open() && l.remote.as_ref() == Some(former)) {
+    async fn follow_former(
+        &mut self,
+        former: &RemoteId,
+        record: &RemoteRecord,
+        commit: &mut Commit,
+    ) -> Result<(), SyncError> {
+        let subjects =
+            self.store().subjects(self.account.id, &[crate::store::SubjectKey::Record(former.clone())]).await?;
+        for link in subjects
+            .into_iter()
+            .filter_map(|s| s.link)
+            .filter(|l| l.state.is_open() && l.remote.as_ref() == Some(former))
+        {
             commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(record.at.id.clone()), ..link })));
             commit.changes.push(Change::UnsettleRecord(self.account.id, record.at.id.clone()));
         }
@@ -441,14 +507,20 @@ impl Running<'_> {
     async fn regroup(&mut self, collection: &CollectionState, affected: BTreeSet<String>) -> Result<(), SyncError> {
         let uids: Vec<String> = affected.into_iter().collect();
         for uids in uids.chunks(self.engine.options.page.max(1)) {
-            let ids: Vec<RemoteId> = self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
+            let ids: Vec<RemoteId> =
+                self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
             self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
         }
         Ok(())
     }
 
     /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.
-    async fn rescope(&mut self, collection: &CollectionState, ids: &[RemoteId], affected: &mut BTreeSet<String>) -> Result<(), SyncError> {
+    async fn rescope(
+        &mut self,
+        collection: &CollectionState,
+        ids: &[RemoteId],
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
         if self.account.settings.scope == Scope::All && !self.has_outside(ids).await? {
             return Ok(());
         }
@@ -483,7 +555,13 @@ impl Running<'_> {
             if !stay.is_empty() {
                 let mut commit = self.commit();
                 let (account, generation) = (self.account.id, collection.generation);
-                commit.changes.push(Change::Observe { account, collection: collection.id.clone(), generation, rows: stay, echo: false });
+                commit.changes.push(Change::Observe {
+                    account,
+                    collection: collection.id.clone(),
+                    generation,
+                    rows: stay,
+                    echo: false,
+                });
                 self.store_all(commit, Vec::new()).await?;
             }
             let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);

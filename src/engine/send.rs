@@ -13,7 +13,7 @@ use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
 use crate::store::{Change, Commit, SubjectKey};
 use crate::sync::echo::{self, Landed};
 use crate::sync::operation::{self, Effect, RemoteChange};
-use crate::sync::view::{Groups, Intent, Link, LinkState, RemoteRecord, RemoteRef, Roster, Seen, Send};
+use crate::sync::view::{Groups, Intent, LinkState, RemoteRecord, RemoteRef, Roster, Seen, Send};
 use crate::sync::{caps, settings};
 
 impl Running<'_> {
@@ -22,7 +22,8 @@ impl Running<'_> {
         if intents.is_empty() {
             return Ok(());
         }
-        let (joins, rest): (Vec<_>, Vec<_>) = intents.into_iter().partition(|i| matches!(i.what, Send::Join(_) | Send::Leave(_)));
+        let (joins, rest): (Vec<_>, Vec<_>) =
+            intents.into_iter().partition(|i| matches!(i.what, Send::Join(_) | Send::Leave(_)));
         let mut records: BTreeMap<LinkId, RemoteRecord> = BTreeMap::new();
         for batch in rest.chunks(self.batch_size()) {
             self.send_batch(batch, &mut records).await?;
@@ -35,7 +36,11 @@ impl Running<'_> {
     }
 
     /// Joins go together: three hundred new members of a group are one write where the provider keeps a list of members.
-    pub(super) async fn send_joins(&mut self, joins: Vec<Intent>, records: &mut BTreeMap<LinkId, RemoteRecord>) -> Result<(), SyncError> {
+    pub(super) async fn send_joins(
+        &mut self,
+        joins: Vec<Intent>,
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
         let mut ready = Vec::new();
         for mut intent in joins {
             if intent.before.is_none() {
@@ -53,7 +58,11 @@ impl Running<'_> {
     }
 
     /// Sends one batch and closes what has an answer.
-    pub(super) async fn send_batch(&mut self, batch: &[Intent], records: &mut BTreeMap<LinkId, RemoteRecord>) -> Result<(), SyncError> {
+    pub(super) async fn send_batch(
+        &mut self,
+        batch: &[Intent],
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
         self.may_send().await?;
         let mut writes = Vec::with_capacity(batch.len());
         for intent in batch {
@@ -64,8 +73,11 @@ impl Running<'_> {
         drop(writes);
 
         // What the answers don't show is read again, all of it at once (believe the echo).
-        let landed: Vec<RemoteRef> = outcomes.iter().filter_map(|o| if let Outcome::Landed(at) = o { Some(at.clone()) } else { None }).collect();
-        let mut read = if landed.is_empty() { Vec::new() } else { self.provider.fetch(&landed).await.unwrap_or_default() }.into_iter();
+        let landed: Vec<RemoteRef> =
+            outcomes.iter().filter_map(|o| if let Outcome::Landed(at) = o { Some(at.clone()) } else { None }).collect();
+        let mut read =
+            if landed.is_empty() { Vec::new() } else { self.provider.fetch(&landed).await.unwrap_or_default() }
+                .into_iter();
 
         let mut commit = self.commit();
         let mut effects = Vec::new();
@@ -104,7 +116,7 @@ impl Running<'_> {
                     commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
                     self.unfinished = true;
                 }
-                Outcome::Unknown => self.unfinished = true,
+                Outcome::Unknown | Outcome::Landed(_) => self.unfinished = true,
             }
         }
         self.store_all(commit, effects).await?;
@@ -128,7 +140,13 @@ impl Running<'_> {
             Send::Join(group) => WriteKind::Join(group.clone()),
             Send::Leave(group) => WriteKind::Leave(group.clone()),
         };
-        Ok(Write { what, token: intent.token, collection: intent.collection.clone(), before: intent.before.clone(), photo })
+        Ok(Write {
+            what,
+            token: intent.token,
+            collection: intent.collection.clone(),
+            before: intent.before.clone(),
+            photo,
+        })
     }
 
     /// The groups that a new record is in from the start: the sync group, where a record names its groups.
@@ -140,7 +158,13 @@ impl Running<'_> {
     }
 
     /// The provider shows the record as stored: base and observation move, in one commit with the end of the intent.
-    pub(super) async fn close_stored(&mut self, intent: &Intent, mut record: RemoteRecord, commit: &mut Commit, effects: &mut Vec<Effect>) -> Result<(), SyncError> {
+    pub(super) async fn close_stored(
+        &mut self,
+        intent: &Intent,
+        mut record: RemoteRecord,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SyncError> {
         commit.changes.push(Change::CloseIntent(intent.id));
         let Some(mut link) = self.store().link(intent.link).await? else { return Ok(()) };
         let account = self.account.id;
@@ -148,7 +172,8 @@ impl Running<'_> {
         match &intent.what {
             Send::Create | Send::Update | Send::SetPhoto => {
                 let before = intent.before.as_ref().map(|b| &b.body);
-                let landed = Landed { ours: &intent.ours, sent: &intent.sent, before, mask: intent.mask, pairs: &intent.pairs };
+                let landed =
+                    Landed { ours: &intent.ours, sent: &intent.sent, before, mask: intent.mask, pairs: &intent.pairs };
                 link.base = echo::settle(&link.base, &landed, &record.body, self.provider.capabilities().converter);
                 link.revision = intent.revision;
                 link.remote = remote.clone();
@@ -161,7 +186,8 @@ impl Running<'_> {
             Send::Join(group) | Send::Leave(group) => {
                 let joined = matches!(intent.what, Send::Join(_));
                 self.note_membership(group, &record, joined, commit);
-                let change = if joined { RemoteChange::Joined(group.clone()) } else { RemoteChange::Left(group.clone()) };
+                let change =
+                    if joined { RemoteChange::Joined(group.clone()) } else { RemoteChange::Left(group.clone()) };
                 self.joining.remove(&record.at.id);
                 effects.push(Effect::Remote { link: link.id, account, person: link.person, remote, change });
             }
@@ -201,7 +227,13 @@ impl Running<'_> {
     }
 
     /// A member list that we changed is known at once; its new version comes with the next pull.
-    fn note_membership(&mut self, group: &crate::ids::GroupId, record: &RemoteRecord, joined: bool, commit: &mut Commit) {
+    fn note_membership(
+        &mut self,
+        group: &crate::ids::GroupId,
+        record: &RemoteRecord,
+        joined: bool,
+        commit: &mut Commit,
+    ) {
         let (Some(roster), Some(uid)) = (self.membership.of_group(group), &record.uid) else { return };
         let mut roster: Roster = roster.clone();
         let changed = if joined { roster.members.insert(uid.clone()) } else { roster.members.remove(uid) };
@@ -219,7 +251,12 @@ impl Running<'_> {
     }
 
     /// We deleted the record: that it is gone is ours, and no remote deletion.
-    pub(super) async fn close_deleted(&mut self, intent: &Intent, commit: &mut Commit, effects: &mut Vec<Effect>) -> Result<(), SyncError> {
+    pub(super) async fn close_deleted(
+        &mut self,
+        intent: &Intent,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SyncError> {
         commit.changes.push(Change::CloseIntent(intent.id));
         let Some(mut link) = self.store().link(intent.link).await? else { return Ok(()) };
         let Some(before) = &intent.before else { return Ok(()) };
@@ -228,7 +265,13 @@ impl Running<'_> {
         link.state = LinkState::Deleted;
         let raw = before.raw.as_ref().map(|raw| base64::engine::general_purpose::STANDARD.encode(raw));
         let change = RemoteChange::Deleted { card: before.body.clone(), raw };
-        effects.push(Effect::Remote { link: link.id, account, person: link.person, remote: Some(before.at.id.clone()), change });
+        effects.push(Effect::Remote {
+            link: link.id,
+            account,
+            person: link.person,
+            remote: Some(before.at.id.clone()),
+            change,
+        });
         let state = crate::sync::diff::Diff::new(from, Some(LinkState::Deleted));
         effects.push(Effect::Link { link: link.id, account, person: link.person, state });
         commit.changes.push(Change::Observe {

@@ -49,13 +49,18 @@ impl Running<'_> {
         self.settle_joins(joins, records).await
     }
 
-    async fn settle_creates(&mut self, batch: &[Intent], records: &mut BTreeMap<LinkId, RemoteRecord>) -> Result<(), SyncError> {
+    async fn settle_creates(
+        &mut self,
+        batch: &[Intent],
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
         let caps = self.provider.capabilities();
         let by_name = caps.token == TokenPlace::Name;
         let settle = if by_name { 0 } else { caps.settle };
         let now = self.now();
         // "Not there" is worth nothing before the provider has had the time to show it.
-        let due: Vec<&Intent> = batch.iter().filter(|i| now.since(i.opened) >= settle.saturating_mul(i64::from(i.missed) + 1)).collect();
+        let due: Vec<&Intent> =
+            batch.iter().filter(|i| now.since(i.opened) >= settle.saturating_mul(i64::from(i.missed) + 1)).collect();
         self.unfinished |= due.len() < batch.len();
         let mut resend = Vec::new();
         let mut of: BTreeMap<_, Vec<&Intent>> = BTreeMap::new();
@@ -71,8 +76,10 @@ impl Running<'_> {
                 match found {
                     Found::Records(seen, blobs) => {
                         // Of several with one token the oldest is the record; the others are copies that a user made.
-                        let mut there: Vec<RemoteRecord> =
-                            seen.into_iter().filter_map(|s| if let Seen::Present(record) = s { Some(record) } else { None }).collect();
+                        let mut there: Vec<RemoteRecord> = seen
+                            .into_iter()
+                            .filter_map(|s| if let Seen::Present(record) = s { Some(record) } else { None })
+                            .collect();
                         there.sort_by(|a, b| (a.modified, &a.at.id).cmp(&(b.modified, &b.at.id)));
                         let Some(record) = there.into_iter().next() else {
                             self.unfinished = true;
@@ -98,7 +105,11 @@ impl Running<'_> {
     }
 
     /// Surely not there: sent again, the same content under the same token, if the person still wants the record.
-    async fn resend_creates(&mut self, intents: Vec<Intent>, records: &mut BTreeMap<LinkId, RemoteRecord>) -> Result<(), SyncError> {
+    async fn resend_creates(
+        &mut self,
+        intents: Vec<Intent>,
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
         let mut wanted = Vec::new();
         let mut commit = self.commit();
         for intent in intents {
@@ -186,7 +197,11 @@ impl Running<'_> {
     }
 
     /// Joining is the same however often it is done; it waits for its record.
-    async fn settle_joins(&mut self, joins: Vec<Intent>, mut records: BTreeMap<LinkId, RemoteRecord>) -> Result<(), SyncError> {
+    async fn settle_joins(
+        &mut self,
+        joins: Vec<Intent>,
+        mut records: BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
         let mut ready = Vec::new();
         let mut commit = self.commit();
         for join in joins {
