@@ -5,5 +5,7 @@
 //! comes from. [`book`] is what all of them stand on.
 
 pub mod book;
+pub mod carddav;
 pub mod faults;
 pub mod journal;
+pub mod people;
