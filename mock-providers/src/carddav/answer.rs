@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use super::body::{CARD, CS, DAV, Name};
+use super::lines::{fold, unfold};
 use super::settings::{Namespaces, Xml};
 
 /// The namespaces that answers use; others are written where they stand.
@@ -143,13 +144,14 @@ impl Writer {
         }
     }
 
-    /// A card as the text of an element, in the encoding of XML.
+    /// A card as the text of an element. XML cannot carry a letter that a fold has split, so such a card is folded anew
+    /// (GET gives it as it is); what is no UTF-8 even then is replaced.
     pub(super) fn bytes(&mut self, ns: Ns, name: &'static str, content: &[u8]) {
         self.tag(ns, name, &[]);
         self.raw(">");
         match std::str::from_utf8(content) {
             Ok(text) => self.text(text),
-            Err(_) => self.text(&String::from_utf8_lossy(content)),
+            Err(_) => self.text(&String::from_utf8_lossy(&fold(&unfold(content)))),
         }
         self.end(ns, name);
     }
