@@ -21,7 +21,6 @@ const RELISTS: usize = 2;
 #[derive(Default)]
 struct Rows {
     seen: Vec<Seen>,
-    touched: Vec<RemoteId>,
     blobs: Vec<Blob>,
 }
 
@@ -188,7 +187,7 @@ impl Running<'_> {
                     break;
                 }
                 let part = self.confirm_recent(part).await?;
-                self.observe(collection, Rows { seen: part, ..Rows::default() }, affected).await?;
+                self.observe(collection, Rows { seen: part, blobs: Vec::new() }, affected).await?;
             }
         }
         for blob in blobs {
@@ -264,7 +263,7 @@ impl Running<'_> {
     fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
         match known {
             Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => {
-                touched.push(row.at.id.clone())
+                touched.push(row.at.id.clone());
             }
             _ => todo.push(row.at.clone()),
         }
@@ -384,7 +383,7 @@ impl Running<'_> {
         rows: Rows,
         affected: &mut BTreeSet<String>,
     ) -> Result<(), SyncError> {
-        let Rows { seen, blobs, .. } = rows;
+        let Rows { seen, blobs } = rows;
         if seen.is_empty() {
             return Ok(());
         }
