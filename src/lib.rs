@@ -8,6 +8,7 @@ pub mod card;
 pub mod clock;
 pub mod config;
 pub mod crm;
+pub mod engine;
 pub mod ids;
 pub mod provider;
 pub mod seal;

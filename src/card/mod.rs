@@ -5,6 +5,7 @@
 
 pub mod field;
 pub mod normalize;
+pub mod photo;
 pub mod vcard;
 
 use std::collections::BTreeSet;

@@ -5,12 +5,11 @@
 
 pub mod carddav;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 
 use crate::card::Card;
 use crate::card::field::FieldSet;
+pub use crate::card::photo::Blob;
 use crate::ids::{CollectionId, Cursor, GroupId, PageToken, RemoteId, Timestamp, Token};
 use crate::sync::caps::Capabilities;
 use crate::sync::view::{Groups, RemoteRecord, RemoteRef, Seen};
@@ -136,31 +135,6 @@ pub enum Found {
     NotThere,
     /// It did not say.
     Unknown,
-}
-
-/// A picture's bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Blob {
-    /// BLAKE3 of the bytes in hex.
-    pub hash: String,
-    /// Media type.
-    pub media_type: String,
-    /// The bytes.
-    pub bytes: Arc<[u8]>,
-}
-
-impl Blob {
-    /// Of these bytes.
-    pub fn new(media_type: &str, bytes: impl Into<Arc<[u8]>>) -> Self {
-        let bytes = bytes.into();
-        Self { hash: blake3::hash(&bytes).to_hex().to_string(), media_type: media_type.to_owned(), bytes }
-    }
-}
-
-impl std::fmt::Debug for Blob {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Blob({} {} bytes)", self.media_type, self.bytes.len())
-    }
 }
 
 /// One write.

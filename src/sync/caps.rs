@@ -67,3 +67,24 @@ pub enum Membership {
     /// Each group lists its members by UID (Apple's group cards); joining is a write of its own.
     Roster,
 }
+
+impl Capabilities {
+    /// A provider that holds everything and does everything well: the CRM itself, for merges that have no provider.
+    pub fn everything() -> Self {
+        Self {
+            reads: FieldSet::all(),
+            writes: FieldSet::all(),
+            most: BTreeMap::new(),
+            keeps_preferred: FieldSet::all(),
+            ids: Ids::Stable,
+            guards_update: true,
+            guards_delete: true,
+            token: TokenPlace::Name,
+            membership: Membership::InRecord,
+            settle: 0,
+            write_batch: 100,
+            fetch_batch: 500,
+            converter: 0,
+        }
+    }
+}

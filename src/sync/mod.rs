@@ -5,7 +5,14 @@
 
 pub mod caps;
 pub mod diff;
+pub mod echo;
+pub mod elements;
+pub mod guard;
+pub mod lossy;
+pub mod merge;
 pub mod operation;
+pub mod pairing;
 pub mod plan;
+pub mod reconcile;
 pub mod settings;
 pub mod view;

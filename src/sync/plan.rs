@@ -26,6 +26,8 @@ pub enum Step {
         /// What both agree on afterwards.
         base: Base,
     },
+    /// The record is this person: a new link, with what both agree on before anything is sent.
+    Match(Base),
     /// The person takes over what changed at the provider.
     UpdateLocal {
         /// The person's card afterwards.

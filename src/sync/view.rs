@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
-use crate::card::field::{Field, FieldSet};
+use crate::card::field::{Field, FieldSet, FieldValue};
 use crate::crm::person::Person;
 use crate::ids::{
     AccountId, CollectionId, Etag, Fence, GroupId, IntentId, LinkId, PersonId, RemoteId, Revision, Timestamp, Token,
@@ -134,6 +134,22 @@ pub struct Base {
     pub converter: u16,
 }
 
+impl Base {
+    /// Both sides were this, to the letter, in these fields.
+    pub fn shared(card: &Card, mapped: FieldSet) -> Self {
+        let mut pairs = Pairs::default();
+        for field in mapped.iter() {
+            if let FieldValue::Many(elements) = card.get(field)
+                && !elements.is_empty()
+            {
+                let places = 0..u16::try_from(elements.len()).unwrap_or(u16::MAX);
+                pairs.both.insert(field, places.map(|i| (i, i)).collect());
+            }
+        }
+        Self { ours: card.clone(), theirs: card.clone(), pairs, mapped, converter: 0 }
+    }
+}
+
 /// Which element of one card is which of another, per list; and why an element has no partner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -171,6 +187,9 @@ pub struct Link {
     pub origin: Origin,
     /// Whether anything flows, and if not, why.
     pub state: LinkState,
+    /// What a record that we create for it carries; the same for every attempt (rule 14). `None` where the record came
+    /// from there.
+    pub token: Option<Token>,
     /// What both sides were when they last agreed.
     pub base: Base,
     /// The person's revision at the base.
@@ -309,6 +328,8 @@ pub struct Subject {
     pub person: Option<PersonFacts>,
     /// An intent is open for this person in this account: nothing else happens meanwhile.
     pub blocked: bool,
+    /// The record carries a token of ours: the link that it was made for, its state and its person.
+    pub token_of: Option<(LinkId, LinkState, PersonId)>,
     /// Fields with a conflict that waits for a person's choice (policy `ask`).
     pub asked: FieldSet,
     /// A deletion of this link was put to a person: the answer, or `None` inside while it waits.

@@ -1,0 +1,425 @@
+//! What to do about one subject: one remote record and its person, in one account.
+//!
+//! Owns: rules 6 to 9, 11, 12 and 22 as decisions, and rule 5's choice of a winner. Pure: the same subject and facts give
+//! the same decision, in any order, at any time. Start reading at [`reconcile`].
+
+use crate::card::Card;
+use crate::card::field::{Field, FieldSet};
+use crate::crm::person::PersonState;
+use crate::ids::UserId;
+use crate::sync::caps::Capabilities;
+use crate::sync::echo;
+use crate::sync::merge::{self, Judged, Rules};
+use crate::sync::plan::{About, Clash, Decision, Deletion, Outgoing, Side, Step, Waits};
+use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, OnLeave, Push, Settings};
+use crate::sync::view::{Answer, Base, Link, LinkState, Origin, PersonFacts, RemoteRecord, Seen, StoredSeen, Subject};
+
+/// What the rules ask about the account: a snapshot for the length of a run (rule 22).
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Whose account it is.
+    pub user: UserId,
+    /// What the user chose.
+    pub settings: &'a Settings,
+    /// What the provider can do.
+    pub caps: &'a Capabilities,
+    /// Whether the account's first listing is complete (rule 13).
+    pub complete: bool,
+}
+
+impl Facts<'_> {
+    fn two_way(&self) -> bool {
+        self.settings.direction == Direction::TwoWay
+    }
+    /// Fields that may flow into the CRM.
+    pub fn incoming(&self) -> FieldSet {
+        self.settings.mapping.incoming().and(self.caps.reads)
+    }
+    /// Fields that may flow to the provider.
+    pub fn outgoing(&self) -> FieldSet {
+        if self.two_way() { self.settings.mapping.outgoing().and(self.caps.writes) } else { FieldSet::NONE }
+    }
+}
+
+/// What pairing found for a record that no link speaks for, or for a person without a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// Nobody else could be the same.
+    Alone,
+    /// The subject's person and record are the same.
+    Same,
+    /// Several could be.
+    InQuestion,
+}
+
+/// What to do about a subject.
+pub fn reconcile(subject: &Subject, meeting: Meeting, facts: &Facts<'_>) -> Decision {
+    if subject.blocked {
+        return waits(Waits::OpenIntent);
+    }
+    let decision = match (&subject.link, &subject.seen, &subject.person) {
+        (Some(link), seen, Some(person)) => linked(subject, link, seen.as_ref(), person, facts),
+        (None, Some(seen), person) => unlinked(subject, seen, person.as_ref(), meeting, facts),
+        (None, None, Some(person)) => push(person, meeting, facts),
+        _ => Decision::default(),
+    };
+    // A deletion that waits for an answer is not done; if it is no longer called for, the rest goes on.
+    if subject.held == Some(None)
+        && decision.steps.iter().any(|s| deletion_of(s).is_some() || matches!(s, Step::AskDeletion(_)))
+    {
+        return waits(Waits::Held);
+    }
+    decision
+}
+
+/// Which side would lose something by that step.
+pub fn deletion_of(step: &Step) -> Option<Deletion> {
+    match step {
+        Step::TrashLocal => Some(Deletion::Local),
+        Step::DeleteRemote => Some(Deletion::Remote),
+        _ => None,
+    }
+}
+
+fn waits(why: Waits) -> Decision {
+    Decision { steps: Vec::new(), waits: Some(why) }
+}
+
+fn steps(steps: Vec<Step>) -> Decision {
+    Decision { steps, waits: None }
+}
+
+fn linked(
+    subject: &Subject,
+    link: &Link,
+    seen: Option<&StoredSeen>,
+    person: &PersonFacts,
+    facts: &Facts<'_>,
+) -> Decision {
+    let Some(StoredSeen { seen, .. }) = seen else {
+        // A link whose record was never seen, with no intent open: the send was given up, or the account lost its rows.
+        return ended_or_push(link, person, facts);
+    };
+    match link.state {
+        LinkState::Paused => return waits(Waits::Paused),
+        LinkState::Redundant => return waits(Waits::Ended(LinkState::Redundant)),
+        LinkState::Unlinked | LinkState::Undone => return waits(Waits::Ended(link.state)),
+        LinkState::Deleted => return deleted(subject, link, seen, person, facts),
+        LinkState::Live | LinkState::Left | LinkState::Frozen => {}
+    }
+    if matches!(person.person.state, PersonState::Purged { .. }) {
+        return match seen {
+            Seen::Gone(_) => steps(vec![Step::State(LinkState::Deleted)]),
+            _ => waits(Waits::Purged),
+        };
+    }
+    if !person.access {
+        let mut decision = waits(Waits::Frozen);
+        if link.state != LinkState::Frozen {
+            decision.steps.push(Step::State(LinkState::Frozen));
+        }
+        return decision;
+    }
+    match (seen, link.state) {
+        (Seen::Roster(_), _) => waits(Waits::Unreadable),
+        (Seen::Unreadable(..), _) => waits(Waits::Unreadable),
+        (Seen::Outside { .. }, LinkState::Left) => waits(Waits::Left),
+        (Seen::Gone(_), LinkState::Left) => {
+            steps(vec![Step::State(if person.person.is_live() { LinkState::Unlinked } else { LinkState::Deleted })])
+        }
+        (Seen::Outside { .. }, _) => left(subject, link, person, facts),
+        (Seen::Gone(_), _) => gone(subject, link, person, facts),
+        (Seen::Present(record), _) => present(subject, link, record, person, facts),
+    }
+}
+
+/// The record is there and takes part; the person is live or in the trash.
+fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    let mut decision = Decision::default();
+    if link.state != LinkState::Live {
+        decision.steps.push(Step::State(LinkState::Live));
+    }
+    if person.person.is_live() {
+        return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
+    }
+    let edited = echo::edited_there(&link.base, &record.body, facts.incoming());
+    let clash = |stands| {
+        let (theirs_at, ours_at) = (record.modified, trashed_at(person));
+        Step::Conflict(Clash {
+            about: About::TrashedHere,
+            ours: empty(),
+            theirs: shown(&record.body),
+            stands,
+            ours_at,
+            theirs_at,
+        })
+    };
+    if !facts.two_way() {
+        // One-way: the person stays in the trash; an edit there shows, and changes nothing (R7).
+        if edited {
+            decision.steps.push(clash(Side::Ours));
+        }
+        decision.waits = Some(Waits::OneWay);
+        return decision;
+    }
+    // Edit beats delete; coming back into the group is an edit; so is a no to the deletion.
+    let back = link.state == LinkState::Left;
+    let rejected = subject.held == Some(Some(Answer::Rejected));
+    if edited || back || rejected {
+        decision.steps.push(Step::RestoreLocal);
+        if edited {
+            decision.steps.push(clash(Side::Theirs));
+        }
+        return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
+    }
+    let by = match person.person.state {
+        PersonState::Trashed { by, .. } => by,
+        _ => None,
+    };
+    let own = person.person.owner == facts.user;
+    let entitled = link.origin == Origin::Ours
+        || by == Some(facts.user)
+        || (own && (by.is_none() || person.trashed_with_authority));
+    if !entitled {
+        decision.steps.push(Step::State(LinkState::Unlinked));
+        return decision;
+    }
+    match facts.settings.deletes {
+        DeletePolicy::Unlink => decision.steps.push(Step::State(LinkState::Unlinked)),
+        DeletePolicy::Ask if subject.held != Some(Some(Answer::Confirmed)) => {
+            decision.steps.push(Step::AskDeletion(Deletion::Remote));
+            decision.waits = Some(Waits::Held);
+        }
+        DeletePolicy::Propagate | DeletePolicy::Tag | DeletePolicy::Ask => decision.steps.push(Step::DeleteRemote),
+    }
+    decision
+}
+
+/// Both are there: merge, and say what follows. `agreed` makes the step that stores what both agree on.
+fn settle_present(
+    subject: &Subject,
+    base: &Base,
+    record: &RemoteRecord,
+    person: &PersonFacts,
+    facts: &Facts<'_>,
+    mut decision: Decision,
+    agreed: fn(Base) -> Step,
+) -> Decision {
+    let winner = |field| judge(field, subject, person, facts);
+    let (incoming, outgoing) = (facts.incoming(), facts.outgoing());
+    let rules = Rules { incoming, outgoing, asked: subject.asked, caps: facts.caps, winner: &winner };
+    let merged = merge::merge(base, &person.person.card, &record.body, &rules);
+    let matched = matches!(agreed(Base::default()), Step::Match(_));
+    if matched || merged.base != *base {
+        decision.steps.push(agreed(merged.base));
+    }
+    if !merged.take.is_empty() {
+        decision.steps.push(Step::UpdateLocal { card: merged.ours.clone(), fields: merged.take });
+    }
+    if merged.clashes.iter().any(|c| c.stands == Side::Undecided) || !subject.asked.is_empty() {
+        decision.waits = Some(Waits::Asked);
+    }
+    decision.steps.extend(merged.clashes.into_iter().map(Step::Conflict));
+    if !merged.send.is_empty() {
+        decision.steps.push(Step::UpdateRemote(Outgoing {
+            ours: merged.ours,
+            sent: merged.theirs,
+            mask: merged.send,
+            pairs: merged.pairs,
+        }));
+    } else if !facts.two_way() && decision.waits.is_none() && echo::edited_here(base, &person.person.card, incoming) {
+        decision.waits = Some(Waits::OneWay);
+    }
+    decision
+}
+
+/// Who wins a clash over a field (rule 5): a total order, so that no circle can arise.
+fn judge(field: Field, subject: &Subject, person: &PersonFacts, facts: &Facts<'_>) -> Judged {
+    let ours_at = person.person.times.get(&field).copied();
+    let theirs_at = subject.seen.as_ref().and_then(|s| s.times.get(&field).copied());
+    let side = match facts.settings.conflicts {
+        ConflictPolicy::Provider => Side::Theirs,
+        ConflictPolicy::Crm => Side::Ours,
+        ConflictPolicy::Ask => Side::Undecided,
+        ConflictPolicy::Latest => match (ours_at, theirs_at) {
+            (Some(ours), Some(theirs)) if ours > theirs => Side::Ours,
+            _ => Side::Theirs,
+        },
+    };
+    Judged { side, ours_at, theirs_at }
+}
+
+/// The record is gone, with proof (rule 9); the link was live or frozen, and access is given.
+fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    if !person.person.is_live() {
+        return steps(vec![Step::State(LinkState::Deleted)]);
+    }
+    let edited = echo::edited_here(&link.base, &person.person.card, facts.outgoing());
+    let rejected = subject.held == Some(Some(Answer::Rejected));
+    if facts.two_way() && (edited || rejected) {
+        let mut decision = steps(vec![Step::State(LinkState::Deleted)]);
+        if edited {
+            decision.steps.push(Step::Conflict(Clash {
+                about: About::DeletedThere,
+                ours: shown(&person.person.card),
+                theirs: empty(),
+                stands: Side::Ours,
+                ours_at: Some(person.person.updated),
+                theirs_at: None,
+            }));
+        }
+        decision.steps.push(create(person, facts));
+        return decision;
+    }
+    if rejected {
+        return steps(vec![Step::State(LinkState::Unlinked)]);
+    }
+    delete_here(subject, person, facts, LinkState::Deleted)
+}
+
+/// The record left the sync group.
+fn left(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    let edited = facts.two_way() && echo::edited_here(&link.base, &person.person.card, facts.outgoing());
+    let rejected = subject.held == Some(Some(Answer::Rejected));
+    if facts.settings.on_leave == OnLeave::Keep || edited || rejected || !person.person.is_live() {
+        return Decision { steps: vec![Step::State(LinkState::Left)], waits: Some(Waits::Left) };
+    }
+    delete_here(subject, person, facts, LinkState::Left)
+}
+
+/// A deletion at the provider reaches the CRM, as the account's policy has it (rule 7).
+fn delete_here(subject: &Subject, person: &PersonFacts, facts: &Facts<'_>, end: LinkState) -> Decision {
+    let survives = if end == LinkState::Deleted { LinkState::Unlinked } else { end };
+    match facts.settings.deletes {
+        DeletePolicy::Unlink => return steps(vec![Step::State(survives)]),
+        DeletePolicy::Tag => return steps(vec![Step::Tag, Step::State(survives)]),
+        DeletePolicy::Ask if subject.held != Some(Some(Answer::Confirmed)) => {
+            return Decision { steps: vec![Step::AskDeletion(Deletion::Local)], waits: Some(Waits::Held) };
+        }
+        DeletePolicy::Propagate | DeletePolicy::Ask => {}
+    }
+    // Only the owner's own accounts may trash a person, and only while nobody else's shows it.
+    let theirs_alone = person.person.owner == facts.user
+        && person.elsewhere.iter().all(|l| l.user == facts.user || !l.state.is_open());
+    if theirs_alone { steps(vec![Step::TrashLocal, Step::State(end)]) } else { steps(vec![Step::State(survives)]) }
+}
+
+/// The link ended with its record. The record may be back, or the person restored.
+fn deleted(_subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    match seen {
+        Seen::Present(_) if matches!(person.person.state, PersonState::Purged { .. }) => waits(Waits::Purged),
+        Seen::Present(record) if person.access => {
+            // The same record is back: a device brought it again, or the server was rolled back. It is the same person.
+            let mut decision = steps(vec![Step::State(LinkState::Live)]);
+            if !person.person.is_live() {
+                decision.steps.push(Step::RestoreLocal);
+            }
+            let subject = Subject::default();
+            settle_present(&subject, &link.base, record, person, facts, decision, Step::Rebase)
+        }
+        Seen::Gone(_) | Seen::Present(_) => ended_or_push(link, person, facts),
+        Seen::Outside { .. } | Seen::Unreadable(..) | Seen::Roster(_) => waits(Waits::Ended(LinkState::Deleted)),
+    }
+}
+
+/// A link without a record: only a person who came back from the trash is created anew (R6).
+fn ended_or_push(link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    match link.state {
+        LinkState::Deleted if person.person.is_live() && person.access && facts.two_way() => {
+            steps(vec![create(person, facts)])
+        }
+        // Its create was refused or not tried: again, over the same link and with the same token (rule 14).
+        LinkState::Live if link.remote.is_none() => match person.person.is_live() {
+            true if person.access && facts.two_way() => steps(vec![create(person, facts)]),
+            true => waits(if person.access { Waits::OneWay } else { Waits::Frozen }),
+            false => steps(vec![Step::State(LinkState::Deleted)]),
+        },
+        LinkState::Live | LinkState::Left | LinkState::Frozen => waits(Waits::OpenIntent),
+        state => waits(Waits::Ended(state)),
+    }
+}
+
+/// A record that no link speaks for.
+fn unlinked(
+    subject: &Subject,
+    seen: &StoredSeen,
+    person: Option<&PersonFacts>,
+    meeting: Meeting,
+    facts: &Facts<'_>,
+) -> Decision {
+    let record = match &seen.seen {
+        Seen::Present(record) => record,
+        Seen::Outside { .. } => return waits(Waits::Outside),
+        Seen::Unreadable(..) => return waits(Waits::Unreadable),
+        Seen::Gone(_) | Seen::Roster(_) => return Decision::default(),
+    };
+    if !facts.complete {
+        return waits(Waits::FirstListing);
+    }
+    if let Some((_, state, _)) = subject.token_of {
+        // Ours by its token, but the link speaks for another record, or has ended: never a new person.
+        return waits(if state == LinkState::Live { Waits::Ambiguous } else { Waits::Ended(state) });
+    }
+    match (meeting, person) {
+        (Meeting::InQuestion, _) => waits(Waits::Ambiguous),
+        (Meeting::Same, Some(person)) => {
+            settle_present(subject, &Base::default(), record, person, facts, Decision::default(), Step::Match)
+        }
+        (Meeting::Alone | Meeting::Same, _) => {
+            let winner = |_| Judged { side: Side::Theirs, ours_at: None, theirs_at: None };
+            let rules = Rules {
+                incoming: facts.incoming(),
+                outgoing: FieldSet::NONE,
+                asked: FieldSet::NONE,
+                caps: facts.caps,
+                winner: &winner,
+            };
+            let merged = merge::merge(&Base::default(), &Card::default(), &record.body, &rules);
+            steps(vec![Step::CreateLocal { card: merged.ours, base: merged.base }])
+        }
+    }
+}
+
+/// A person without a record in this account (rule 12).
+fn push(person: &PersonFacts, meeting: Meeting, facts: &Facts<'_>) -> Decision {
+    if !person.person.is_live() {
+        return Decision::default();
+    }
+    if !facts.two_way() {
+        return waits(Waits::OneWay);
+    }
+    if facts.settings.push == Push::Linked || person.person.owner != facts.user || !person.access {
+        return waits(Waits::NotPushed);
+    }
+    if !facts.complete {
+        return waits(Waits::FirstListing);
+    }
+    if meeting == Meeting::InQuestion {
+        return waits(Waits::Ambiguous);
+    }
+    steps(vec![create(person, facts)])
+}
+
+fn create(person: &PersonFacts, facts: &Facts<'_>) -> Step {
+    let winner = |_| Judged { side: Side::Ours, ours_at: None, theirs_at: None };
+    let outgoing = facts.outgoing();
+    let rules = Rules { incoming: FieldSet::NONE, outgoing, asked: FieldSet::NONE, caps: facts.caps, winner: &winner };
+    let merged = merge::merge(&Base::default(), &person.person.card, &Card::default(), &rules);
+    Step::CreateRemote(Outgoing { ours: merged.ours, sent: merged.theirs, mask: outgoing, pairs: merged.pairs })
+}
+
+fn trashed_at(person: &PersonFacts) -> Option<crate::ids::Timestamp> {
+    match person.person.state {
+        PersonState::Trashed { at, .. } => Some(at),
+        PersonState::Live | PersonState::Purged { .. } => None,
+    }
+}
+
+/// What a conflict between an edit and a deletion shows of the side that still has something: its name.
+fn shown(card: &Card) -> crate::card::field::FieldValue {
+    card.get(Field::Display)
+}
+
+fn empty() -> crate::card::field::FieldValue {
+    crate::card::field::FieldValue::One(None)
+}
