@@ -45,8 +45,8 @@ async fn changes_come_since_a_token() {
 #[tokio::test]
 async fn the_body_may_come_in_any_order_and_depth() {
     let lab = filled(Settings::icloud(), 1).await;
-    let swapped = format!(
-        "<sync-collection xmlns=\"DAV:\"><sync-level>1</sync-level><sync-token/><prop><getetag/></prop></sync-collection>"
+    let swapped = String::from(
+        "<sync-collection xmlns=\"DAV:\"><sync-level>1</sync-level><sync-token/><prop><getetag/></prop></sync-collection>",
     );
     for headers in [&[("depth", "0")][..], &[("depth", "1")], &[]] {
         let got = lab.send("REPORT", &lab.book(), headers, swapped.clone()).await;
