@@ -49,13 +49,13 @@ Without user= the first account is meant.
 /// The routes.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/", get(|| async { HELP }))
-        .route("/state", get(state))
-        .route("/cards", get(list).post(add))
-        .route("/cards/{name}", get(show).put(store).delete(remove))
-        .route("/act", post(act))
-        .route("/faults", get(waiting).post(lay).delete(heal))
-        .route("/journal", get(journal))
+        .route("/_control/", get(|| async { HELP }))
+        .route("/_control/state", get(state))
+        .route("/_control/cards", get(list).post(add))
+        .route("/_control/cards/{name}", get(show).put(store).delete(remove))
+        .route("/_control/act", post(act))
+        .route("/_control/faults", get(waiting).post(lay).delete(heal))
+        .route("/_control/journal", get(journal))
         .with_state(shared)
 }
 

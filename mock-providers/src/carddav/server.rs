@@ -198,7 +198,7 @@ pub(super) async fn move_partition(shared: &Arc<Shared>, user: &str, moved: Move
 fn listen(shared: &Arc<Shared>, listener: TcpListener, origin: Origin) {
     let router = Router::new().fallback(answer).with_state((Arc::clone(shared), origin));
     let router = match origin {
-        Origin::Entry => router.nest("/_control", control::router(Arc::clone(shared))),
+        Origin::Entry => router.merge(control::router(Arc::clone(shared))),
         Origin::Partition(_) | Origin::Photo => router,
     };
     let task = tokio::spawn(accept(listener, router));
