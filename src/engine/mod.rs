@@ -5,6 +5,7 @@
 
 mod apply;
 mod deletions;
+mod handle;
 mod membership;
 mod plan;
 mod preview;
@@ -23,6 +24,7 @@ use crate::sync::operation::{Actor, Effect, Operation, PersonChange, RemoteChang
 use crate::sync::reconcile::Facts;
 use membership::Membership;
 
+pub use handle::{Handle, Phase, Progress};
 pub use preview::{Preview, Previewed};
 
 /// How a run behaves; the same for all accounts of a daemon.
@@ -73,6 +75,9 @@ pub enum SyncError {
     /// The lease ran out or was taken; the other holder goes on from what is stored.
     #[error("the lease on the account was lost")]
     LeaseLost,
+    /// It was asked to end; the next run goes on from what is stored.
+    #[error("the run was interrupted, as the daemon stops; the next one goes on where it was")]
+    Stopped,
     /// The provider could not be read or written to.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -112,7 +117,21 @@ impl Engine {
     /// When the run could not be finished; what was done until then is stored, and the next run goes on from there. A
     /// provider that needs a person puts the account into state `reconnect`.
     pub async fn sync(&self, account: AccountId, provider: &dyn Provider, trigger: &str) -> Result<Report, SyncError> {
-        let mut run = self.begin(account, provider, trigger).await?;
+        self.sync_watched(account, provider, trigger, &Handle::default()).await
+    }
+
+    /// The same, watched and stopped by a handle.
+    ///
+    /// # Errors
+    /// As [`Engine::sync`].
+    pub async fn sync_watched(
+        &self,
+        account: AccountId,
+        provider: &dyn Provider,
+        trigger: &str,
+        handle: &Handle,
+    ) -> Result<Report, SyncError> {
+        let mut run = self.begin(account, provider, trigger, handle).await?;
         let ended = match run.account.state {
             AccountState::Active => Box::pin(run.all()).await,
             _ => Box::pin(run.only_pull()).await,
@@ -124,8 +143,13 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::sync`].
-    pub async fn preview(&self, account: AccountId, provider: &dyn Provider) -> Result<Preview, SyncError> {
-        let mut run = self.begin(account, provider, "preview").await?;
+    pub async fn preview(
+        &self,
+        account: AccountId,
+        provider: &dyn Provider,
+        handle: &Handle,
+    ) -> Result<Preview, SyncError> {
+        let mut run = self.begin(account, provider, "preview", handle).await?;
         let pulled = Box::pin(run.only_pull()).await;
         let preview = match &pulled {
             Ok(()) => run.preview().await,
@@ -135,11 +159,27 @@ impl Engine {
         preview
     }
 
+    /// What it works on.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
+        self.world.now()
+    }
+
+    /// A new id.
+    pub fn new_id<T: From<uuid::Uuid>>(&self) -> T {
+        new_id(&*self.world)
+    }
+
     async fn begin<'a>(
         &'a self,
         account: AccountId,
         provider: &'a dyn Provider,
         trigger: &str,
+        handle: &Handle,
     ) -> Result<Running<'a>, SyncError> {
         let found = self
             .store
@@ -163,6 +203,7 @@ impl Engine {
             id: new_id(&*self.world),
             started: now,
             trigger: trigger.to_owned(),
+            handle: handle.clone(),
             tally: Tally::default(),
             unfinished: false,
             complete: false,
@@ -183,6 +224,7 @@ struct Running<'a> {
     id: RunId,
     started: Timestamp,
     trigger: String,
+    handle: Handle,
     tally: Tally,
     unfinished: bool,
     /// Whether every collection was listed in full at least once (rule 13).
@@ -215,9 +257,12 @@ impl Running<'_> {
 
     async fn all(&mut self) -> Result<(), SyncError> {
         self.load_membership().await?;
+        self.reach(Phase::Settling);
         Box::pin(self.settle_open()).await?;
+        self.reach(Phase::Reading);
         self.pull().await?;
         self.find_lost().await?;
+        self.reach(Phase::Applying);
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {
             let (progress, deletions) = Box::pin(self.reconcile_all()).await?;
@@ -226,17 +271,28 @@ impl Running<'_> {
                 break;
             }
         }
+        self.reach(Phase::Deleting);
         self.delete_last(deferred).await
     }
 
+    fn reach(&self, phase: Phase) {
+        self.handle.tell(|progress| progress.phase = phase);
+    }
+
     async fn only_pull(&mut self) -> Result<(), SyncError> {
+        self.reach(Phase::Reading);
         self.load_membership().await?;
         self.pull().await?;
         self.find_lost().await
     }
 
-    /// Renews the lease when half of it is gone. Called between pages: none takes as long as half a lease.
+    /// Renews the lease when half of it is gone. Called between pages: none takes as long as half a lease. The place, too,
+    /// where a run says how far it is, and where it ends when it was asked to.
     async fn keep_lease(&mut self) -> Result<(), SyncError> {
+        self.handle.tell(|progress| progress.tally = self.tally);
+        if self.handle.is_stopped() {
+            return Err(SyncError::Stopped);
+        }
         let now = self.now();
         if self.lease.until.since(now) > self.engine.options.lease / 2 {
             return Ok(());

@@ -388,6 +388,7 @@ impl Running<'_> {
             return Ok(());
         }
         let ids: Vec<RemoteId> = seen.iter().map(|s| s.id().clone()).collect();
+        self.handle.tell(|progress| progress.read += ids.len() as u64);
         let before = self.store().seen(self.account.id, &ids).await?;
         let mut commit = self.commit();
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
