@@ -7,5 +7,6 @@ pub mod caps;
 pub mod diff;
 pub mod operation;
 pub mod plan;
+pub mod retry;
 pub mod settings;
 pub mod view;
