@@ -2,3 +2,5 @@
 
 pub mod convert;
 pub mod edit;
+mod href;
+mod xml;
