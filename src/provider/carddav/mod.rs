@@ -2,5 +2,11 @@
 
 pub mod convert;
 pub mod edit;
-mod href;
+mod discovery;
+mod fault;
+pub mod href;
+mod fetch;
+mod report;
+mod requests;
+pub mod settings;
 mod xml;

@@ -38,6 +38,7 @@ pub struct Request {
     pub(super) credentials: Credentials,
     pub(super) limit: u64,
     pub(super) foreign: bool,
+    pub(super) quick: bool,
 }
 
 impl Request {
@@ -51,6 +52,7 @@ impl Request {
             credentials: Credentials::Account,
             limit: USUAL_LIMIT,
             foreign: false,
+            quick: false,
         }
     }
 
@@ -89,6 +91,13 @@ impl Request {
     #[must_use]
     pub fn foreign(mut self) -> Self {
         self.foreign = true;
+        self
+    }
+
+    /// Given up at the first stumble of the server: for a caller who would rather ask for less than ask again.
+    #[must_use]
+    pub fn quick(mut self) -> Self {
+        self.quick = true;
         self
     }
 

@@ -236,7 +236,10 @@ impl Door {
                 self.gate.close(millis(delay(&Attempt { number: in_a_row, ..attempt })));
             }
             let decision = decide(&attempt);
-            if let Decision::RetryAt(at) = decision {
+            let hopeless = request.quick && matches!(failure, Failure::Server | Failure::Lost);
+            if let Decision::RetryAt(at) = decision
+                && !hopeless
+            {
                 let wait = millis(at.since(now));
                 if failure.concerns_account() {
                     continue; // the gate does the waiting, or says that it is too long
