@@ -4,7 +4,7 @@ mod common;
 
 use common::{Lab, card};
 use mock_providers::book::Condition;
-use mock_providers::carddav::settings::{Level, PutEtag};
+use mock_providers::carddav::settings::{EtagForm, Level, PutEtag};
 use mock_providers::carddav::{Settings, device_name};
 use mock_providers::journal::{Effect, Mark};
 use mock_providers::people;
@@ -315,4 +315,22 @@ async fn other_servers_answer_otherwise() {
     // Rules of iCloud do not hold here.
     assert_eq!(lab.send("PUT", &at("x@y.vcf"), &[], card("c", "C").replace("N:C;;;;\r\n", "")).await.status, 201);
     assert!(lab.device.book(|book| book.clone()).put("x", "y", Condition::IfAbsent, 0).is_ok());
+}
+
+#[tokio::test]
+async fn etags_have_other_forms() {
+    let lab = Lab::start(Settings::generic()).await;
+    let url = format!("{}/addressbooks/jane/contacts/a.vcf", lab.icloud.url());
+    let put = async |etag: &str| lab.send("PUT", &url, &[("if-match", etag)], card("a", "A")).await.status;
+    lab.send("PUT", &url, &[], card("a", "A")).await;
+    let etag = async || lab.send("GET", &url, &[], "").await.header("etag").to_owned();
+    // Equal bytes, equal etag.
+    let first = etag().await;
+    assert_eq!((put(&first).await, etag().await == first), (204, true));
+    lab.icloud.settings(|settings| settings.xml.etags = EtagForm::Unquoted);
+    assert_eq!(etag().await, first.trim_matches('"'));
+    assert_eq!((put(&etag().await).await, put(&first).await), (204, 204));
+    lab.icloud.settings(|settings| settings.xml.etags = EtagForm::Weak);
+    assert_eq!(etag().await, format!("W/{first}"));
+    assert_eq!((put(&etag().await).await, put(&first).await), (412, 412));
 }
