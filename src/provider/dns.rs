@@ -1,6 +1,10 @@
 //! The few questions that discovery asks of DNS, behind a trait so that a test can answer them.
 
 use async_trait::async_trait;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::NetError;
+use hickory_resolver::proto::rr::RData;
 
 /// A service record (RFC 2782).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub trait Resolver: Send + Sync {
 }
 
 /// Asks the name servers that the system is configured with.
-pub struct SystemResolver(hickory_resolver::TokioResolver);
+pub struct SystemResolver(TokioResolver);
 
 impl std::fmt::Debug for SystemResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -41,15 +45,11 @@ impl std::fmt::Debug for SystemResolver {
 impl SystemResolver {
     /// With the system's configuration (`/etc/resolv.conf`).
     pub fn new() -> Result<Self, DnsError> {
-        let failed = |error: hickory_resolver::net::NetError| DnsError(error.to_string());
-        let resolver = hickory_resolver::TokioResolver::builder_tokio().map_err(failed)?.build().map_err(failed)?;
+        let failed = |error: NetError| DnsError(error.to_string());
+        let resolver = TokioResolver::builder_tokio().map_err(failed)?.build().map_err(failed)?;
         Ok(Self(resolver))
     }
 }
-
-use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::NetError;
-use hickory_resolver::proto::rr::RData;
 
 fn answered(result: Result<Lookup, NetError>) -> Result<Option<Lookup>, DnsError> {
     match result {

@@ -74,19 +74,14 @@ fn with_fallbacks(url: &Url) -> Vec<Url> {
 }
 
 /// Where the domain of the e-mail address says that the service is (RFC 6764 §6).
-async fn ask_dns(
-    door: &Door,
-    settings: &CarddavSettings,
-    resolver: &dyn Resolver,
-) -> Result<(Door, Vec<Url>), Fault> {
+async fn ask_dns(door: &Door, settings: &CarddavSettings, resolver: &dyn Resolver) -> Result<(Door, Vec<Url>), Fault> {
     let domain = settings.user.rsplit_once('@').map(|(_, domain)| domain.trim().to_ascii_lowercase());
     let domain = domain.filter(|domain| Url::parse(&format!("https://{domain}/")).is_ok()).ok_or_else(|| {
         Fault::BadAddress("without the server's address an e-mail address is needed to find it".to_owned())
     })?;
     let name = format!("_carddavs._tcp.{domain}");
-    let unanswered = |error: dns::DnsError| {
-        Fault::Http(HttpError::Connect { host: domain.clone(), why: error.to_string() })
-    };
+    let unanswered =
+        |error: dns::DnsError| Fault::Http(HttpError::Connect { host: domain.clone(), why: error.to_string() });
     let services = resolver.srv(&name).await.map_err(unanswered)?;
     let mut trust = door.trust().clone();
     let mut starts = Vec::new();
@@ -163,7 +158,8 @@ async fn probe_once(door: &Door, url: &Url) -> Result<Option<(Url, Props)>, Faul
     let at = href::canonical(answer.url.path());
     let mut best: Option<Row> = None;
     let read = xml::read_whole(&answer.body, |row| {
-        let is_self = href::resolve(&answer.url, &row.href).is_some_and(|u| href::same(&href::canonical(u.path()), &at));
+        let is_self =
+            href::resolve(&answer.url, &row.href).is_some_and(|u| href::same(&href::canonical(u.path()), &at));
         if best.is_none() || is_self {
             best = Some(row);
         }
@@ -243,9 +239,10 @@ fn book(url: &Url, props: &Props, base: &Url) -> Book {
 
 /// Whether the server lets us write, as far as it tells (icloud-carddav.md §2.2); what it doesn't tell a 403 will.
 pub(super) fn is_writable(props: &Props) -> bool {
-    props.privileges.as_ref().is_none_or(|all| {
-        all.iter().any(|privilege| matches!(privilege.as_str(), "all" | "write" | "write-content"))
-    })
+    props
+        .privileges
+        .as_ref()
+        .is_none_or(|all| all.iter().any(|privilege| matches!(privilege.as_str(), "all" | "write" | "write-content")))
 }
 
 #[cfg(test)]
@@ -267,7 +264,8 @@ mod tests {
 
     #[test]
     fn an_address_and_its_fallbacks() {
-        let urls = |text: &str| with_fallbacks(&Url::parse(text).unwrap()).into_iter().map(String::from).collect::<Vec<_>>();
+        let urls =
+            |text: &str| with_fallbacks(&Url::parse(text).unwrap()).into_iter().map(String::from).collect::<Vec<_>>();
         assert_eq!(
             urls("https://a.example/x/?y"),
             ["https://a.example/x/?y", "https://a.example/.well-known/carddav", "https://a.example/"]

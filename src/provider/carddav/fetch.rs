@@ -82,11 +82,7 @@ struct Page {
 
 impl Reader<'_> {
     /// One answer per id, by id.
-    pub(super) async fn fetch(
-        &self,
-        ids: &[RemoteId],
-        batch: &mut Batch,
-    ) -> Result<HashMap<RemoteId, Fetched>, Fault> {
+    pub(super) async fn fetch(&self, ids: &[RemoteId], batch: &mut Batch) -> Result<HashMap<RemoteId, Fetched>, Fault> {
         let mut found = HashMap::with_capacity(ids.len());
         let mut alive = false;
         let mut rest = ids;

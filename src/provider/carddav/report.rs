@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::href;
-use super::requests::{BOOK, MEMBER, propfind, sync_collection};
 use super::href::Spelling;
+use super::requests::{BOOK, MEMBER, propfind, sync_collection};
 use super::settings::Book;
 use super::xml::{self, Row, Tail};
 use crate::ids::{CollectionId, Cursor, Etag, PageToken, RemoteId, Timestamp};
@@ -141,7 +141,10 @@ async fn full(door: &Door, book: &Book, audit: Audit) -> Result<Told, Fault> {
     if listing.members == 0 && !listing.itself {
         return Err(Fault::Implausible("the server shows neither records nor the address book itself"));
     }
-    Ok(listing.into_told(place, true)?)
+    if listing.listed.is_empty() && listing.members > listing.gone.len() {
+        return Err(Fault::Implausible("the server tells no versions of its records"));
+    }
+    listing.into_told(place, true)
 }
 
 /// Whether there is anything new, for servers that can't tell what.
@@ -153,7 +156,7 @@ async fn poll(door: &Door, book: &Book, place: Place) -> Result<Told, Fault> {
     if place.ctag.is_none() || head.ctag != place.ctag {
         return Err(Fault::Relist("the address book has changed"));
     }
-    Ok(Listing::of(book).into_told(place, false)?)
+    Listing::of(book).into_told(place, false)
 }
 
 /// What changed since the token.
@@ -183,7 +186,7 @@ async fn sync(door: &Door, book: &Book, place: Place) -> Result<Told, Fault> {
         return Err(Fault::Relist("the server's listing does not move on"));
     }
     let (full, odd) = (place.full, place.odd || listing.odd);
-    Ok(listing.into_told(Place { token: Some(new), odd, ..place }, full)?)
+    listing.into_told(Place { token: Some(new), odd, ..place }, full)
 }
 
 /// Token and tag of a book; an error if it is none any more.

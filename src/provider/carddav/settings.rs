@@ -3,8 +3,10 @@
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::href::Spelling;
+use super::href::{self, Spelling};
+use super::photo::account_number;
 use crate::ids::CollectionId;
+use crate::provider::Mailbox;
 use crate::provider::http::gate::Pace;
 use crate::provider::http::trust::TrustSet;
 use crate::sync::caps::Membership;
@@ -94,6 +96,29 @@ pub struct Book {
     pub spelling: Spelling,
 }
 
+impl Found {
+    /// All addresses in it.
+    pub(super) fn urls(&self) -> impl Iterator<Item = Url> {
+        Url::parse(&self.principal).into_iter().chain(self.books.iter().map(|book| book.url.clone()))
+    }
+
+    /// Whose mailbox it is. At iCloud the account's number; elsewhere the principal's path at its host, or the book's
+    /// where there is no principal. Hosts that only share the load (iCloud's partitions) make no difference.
+    pub(super) fn mailbox(&self, settings: &CarddavSettings) -> Mailbox {
+        let address = Some(settings.user.clone()).filter(|user| !user.is_empty());
+        let url = self.urls().next();
+        if settings.flavour == Flavour::ICloud
+            && let Some(number) = account_number(url.as_ref().map(Url::as_str).unwrap_or_default())
+        {
+            return Mailbox { tenant: "icloud.com".to_owned(), subject: number, address };
+        }
+        let tenant = url.as_ref().and_then(|url| Some((url.host_str()?, url.port())));
+        let tenant = tenant.map(|(host, port)| port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
+        let subject = url.as_ref().map(|url| href::collection(url.path()));
+        Mailbox { tenant: tenant.unwrap_or_default(), subject: subject.unwrap_or_default(), address }
+    }
+}
+
 impl CarddavSettings {
     /// For iCloud, with the Apple Account's main address (icloud-carddav.md §1.2).
     pub fn icloud(user: &str) -> Self {
@@ -179,7 +204,10 @@ mod tests {
         assert_eq!(start(""), Ok(None));
         assert!(start("ftp://dav.example.com/").is_err());
         assert!(start("https://").is_err());
-        assert_eq!(CarddavSettings::icloud("a@icloud.com").start().unwrap().unwrap().host_str(), Some("contacts.icloud.com"));
+        assert_eq!(
+            CarddavSettings::icloud("a@icloud.com").start().unwrap().unwrap().host_str(),
+            Some("contacts.icloud.com")
+        );
     }
 
     #[test]

@@ -70,19 +70,13 @@ impl Reader<'_> {
         let mut outcomes: Vec<Option<Outcome>> = batch.iter().map(|_| None).collect();
         let mut shaken = false;
         for (n, write) in batch.iter().enumerate() {
-            if outcomes[n].is_some() {
-                continue;
-            }
             let mood = if let Some(group) = roster_of(write, self.mode) {
-                // At the last of them, so that the records of the earlier ones stand before they are joined.
-                let all: Vec<usize> =
-                    (n..batch.len()).filter(|m| roster_of(batch[*m], self.mode) == Some(group)).collect();
-                if n != all[all.len() - 1] && batch[n..].iter().any(|w| matches!(w.what, WriteKind::Create { .. })) {
+                // All of a group's at the last of them: one write, and the records of the earlier ones stand by then.
+                let same = |m: &usize| roster_of(batch[*m], self.mode) == Some(group);
+                let waiting: Vec<usize> = (0..batch.len()).filter(same).collect();
+                if waiting.last() != Some(&n) {
                     continue;
                 }
-                let waiting: Vec<usize> = (0..batch.len())
-                    .filter(|m| outcomes[*m].is_none() && roster_of(batch[*m], self.mode) == Some(group))
-                    .collect();
                 let members: Vec<Membership> = waiting.iter().map(|m| membership(batch[*m])).collect();
                 let (outcome, mood) = self.change_group(group, &members).await;
                 for m in waiting {
@@ -172,8 +166,7 @@ impl Reader<'_> {
     /// Another record has our UID: ours, stored by an earlier attempt under another name.
     async fn holder_of(&self, uid: &str, tail: &Tail, answer: &Answer) -> Outcome {
         let told = tail.conflict.as_deref().and_then(|href| href::resolve(&answer.url, href));
-        let mut candidates: Vec<RemoteId> =
-            told.into_iter().map(|url| RemoteId(href::canonical(url.path()))).collect();
+        let mut candidates: Vec<RemoteId> = told.into_iter().map(|url| RemoteId(href::canonical(url.path()))).collect();
         if candidates.is_empty() {
             let Ok(found) = self.query(uid).await else { return Outcome::Unknown };
             candidates = found;
@@ -201,7 +194,10 @@ impl Reader<'_> {
 
     async fn update(&self, before: &RemoteRecord, card: &Card, mask: FieldSet, photo: Option<&Blob>) -> Done {
         let Some(raw) = before.raw.as_deref() else {
-            return (refused("the record's original is missing; it is read again at the next full listing"), Mood::GoOn);
+            return (
+                refused("the record's original is missing; it is read again at the next full listing"),
+                Mood::GoOn,
+            );
         };
         match compose::update(raw, &before.body, card, mask, photo) {
             Ok(body) => self.replace(before, raw, &body).await,
@@ -211,7 +207,10 @@ impl Reader<'_> {
 
     async fn categorise(&self, before: &RemoteRecord, group: &GroupId, join: bool) -> Done {
         let Some(raw) = before.raw.as_deref() else {
-            return (refused("the record's original is missing; it is read again at the next full listing"), Mood::GoOn);
+            return (
+                refused("the record's original is missing; it is read again at the next full listing"),
+                Mood::GoOn,
+            );
         };
         match compose::categories(raw, group.as_str(), join) {
             Ok(Some(body)) => self.replace(before, raw, &body).await,
@@ -408,8 +407,12 @@ impl Reader<'_> {
             423 | 429 => Outcome::NotTried,
             500 | 502.. if answer.status.as_u16() != 507 => Outcome::Unknown,
             _ if has("need-privileges") => refused("the address book is read-only for this account"),
-            413 | 507 => refused("the server has no room for it, or it is too big; make the picture or the note smaller"),
-            _ if has("max-resource-size") => refused("it is too big for the server; make the picture or the note smaller"),
+            413 | 507 => {
+                refused("the server has no room for it, or it is too big; make the picture or the note smaller")
+            }
+            _ if has("max-resource-size") => {
+                refused("it is too big for the server; make the picture or the note smaller")
+            }
             _ if has("supported-address-data") => refused("the server does not take this version of vCard"),
             _ if has("valid-address-data") => refused("the server can't read the record"),
             415 => refused("the server does not take the record's format"),
@@ -483,12 +486,9 @@ mod tests {
 
     #[test]
     fn etags_as_guards() {
-        for (etag, strong, sent) in [
-            ("\"lt1gqtev\"", true, "\"lt1gqtev\""),
-            ("abc", true, "\"abc\""),
-            ("W/\"x\"", false, ""),
-            ("", false, ""),
-        ] {
+        for (etag, strong, sent) in
+            [("\"lt1gqtev\"", true, "\"lt1gqtev\""), ("abc", true, "\"abc\""), ("W/\"x\"", false, ""), ("", false, "")]
+        {
             assert_eq!(is_strong(etag), strong, "{etag}");
             if strong {
                 assert_eq!(quoted(etag), sent);

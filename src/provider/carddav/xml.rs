@@ -199,10 +199,13 @@ async fn parse(source: impl AsyncBufRead + Unpin, mut on_row: impl FnMut(Row)) -
             Ok(read) => read,
             Err(quick_xml::Error::Io(error)) => {
                 // Keeps what the error holds: the limit of the body is told by it.
-                let error = std::sync::Arc::try_unwrap(error).unwrap_or_else(|e| io::Error::new(e.kind(), e.to_string()));
+                let error =
+                    std::sync::Arc::try_unwrap(error).unwrap_or_else(|e| io::Error::new(e.kind(), e.to_string()));
                 return Err(ReadFault::Io(error));
             }
-            Err(error) => return Err(ReadFault::Content(format!("ill-formed XML at byte {}: {error}", reader.buffer_position()))),
+            Err(error) => {
+                return Err(ReadFault::Content(format!("ill-formed XML at byte {}: {error}", reader.buffer_position())));
+            }
         };
         match event {
             Event::Start(start) => {

@@ -90,7 +90,10 @@ async fn a_truncated_answer_says_so() {
 async fn errors_name_their_conditions() {
     let xml = r#"<?xml version="1.0"?><D:error xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:carddav"><C:no-uid-conflict><D:href>/c/7.vcf</D:href></C:no-uid-conflict></D:error>"#;
     let tail = read_error(&Bytes::from_static(xml.as_bytes())).await;
-    assert_eq!((tail.conditions.as_slice(), tail.conflict.as_deref()), (&["no-uid-conflict".to_owned()][..], Some("/c/7.vcf")));
+    assert_eq!(
+        (tail.conditions.as_slice(), tail.conflict.as_deref()),
+        (&["no-uid-conflict".to_owned()][..], Some("/c/7.vcf"))
+    );
     assert_eq!(read_error(&Bytes::from_static(b"<html><body>no<br></body></html>")).await, Tail::default());
     assert_eq!(read_error(&Bytes::new()).await, Tail::default());
 }
@@ -127,7 +130,8 @@ async fn control_characters_are_taken_out() {
 async fn pieces_may_split_anything() {
     let xml = "<multistatus xmlns=\"DAV:\"><response><href>/c/ä.vcf</href><propstat><prop><getetag>&quot;é&quot;</getetag></prop><status>HTTP/1.1 200 OK</status></propstat></response><sync-token>t</sync-token></multistatus>";
     for size in 1..20 {
-        let pieces: Vec<io::Result<Bytes>> = xml.as_bytes().chunks(size).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+        let pieces: Vec<io::Result<Bytes>> =
+            xml.as_bytes().chunks(size).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
         let mut rows = Vec::new();
         let parsed = parse(reader(futures_util::stream::iter(pieces)), |row| rows.push(row)).await.unwrap();
         assert_eq!(rows[0].props.etag.as_deref(), Some("\"é\""));
