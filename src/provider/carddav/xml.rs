@@ -204,7 +204,10 @@ async fn parse(source: impl AsyncBufRead + Unpin, mut on_row: impl FnMut(Row)) -
                 return Err(ReadFault::Io(error));
             }
             Err(error) => {
-                return Err(ReadFault::Content(format!("ill-formed XML at byte {}: {error}", reader.buffer_position())));
+                return Err(ReadFault::Content(format!(
+                    "ill-formed XML at byte {}: {error}",
+                    reader.buffer_position()
+                )));
             }
         };
         match event {
