@@ -72,7 +72,11 @@ pub fn read(lines: &Lines<'_>) -> Reading {
                     reader.push(Field::Photo, Value::Photo(picture.reference()), at, 0);
                 }
             }
-            Prop::Org | Prop::Title | Prop::Role | Prop::PhoneticOrg => companies.push(at),
+            Prop::Org | Prop::Title | Prop::Role | Prop::PhoneticOrg => {
+                if line.value.iter().any(|b| *b != b';' && !b.is_ascii_whitespace()) {
+                    companies.push(at);
+                }
+            }
             _ => reader.line(at, line),
         }
     }
@@ -163,7 +167,10 @@ impl Reader<'_, '_> {
             Prop::PhoneticFirst => self.push(Field::PhoneticGiven, Value::Text(text()), at, 0),
             Prop::PhoneticMiddle => self.push(Field::PhoneticMiddle, Value::Text(text()), at, 0),
             Prop::PhoneticLast => self.push(Field::PhoneticFamily, Value::Text(text()), at, 0),
-            Prop::Note => self.push(Field::Note, Value::Text(text()), at, 0),
+            // The first is the field, even if it is empty; the others are kept as they are.
+            Prop::Note if !self.lines.lines[..at].iter().any(|line| line.prop == Prop::Note) => {
+                self.push(Field::Note, Value::Text(text()), at, 0);
+            }
             Prop::Pronouns => self.push(Field::Pronouns, Value::Text(text()), at, 0),
             Prop::Gender => {
                 let parts = split(&line.value, b';');

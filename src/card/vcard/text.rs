@@ -31,23 +31,26 @@ impl Line<'_> {
     /// A part of the value as text: transfer encoding, character set and escapes undone, in that order.
     pub fn decode(&self, part: &[u8], version: Version) -> String {
         let plain: Cow<'_, [u8]> = if self.encoded(&["quoted-printable"]) { unquote(part).into() } else { part.into() };
-        let text = match std::str::from_utf8(&plain) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => {
-                let charset = self.param("CHARSET");
-                let known = charset.and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
-                known.filter(|set| *set != encoding_rs::UTF_8).unwrap_or(encoding_rs::WINDOWS_1252).decode(&plain).0
-            }
+        unescape(&self.characters(&plain), version).into_owned()
+    }
+
+    /// The value in characters, still escaped and encoded.
+    pub fn raw_text(&self) -> String {
+        self.characters(&self.value).into_owned()
+    }
+
+    /// UTF-8, else by the line's own `CHARSET`, else Windows-1252.
+    fn characters<'b>(&self, bytes: &'b [u8]) -> Cow<'b, str> {
+        let named = || {
+            let name = self.param("CHARSET")?;
+            encoding_rs::Encoding::for_label(name.as_bytes()).filter(|set| *set != encoding_rs::UTF_8)
         };
-        // A stateful set may look like ASCII and not be it.
-        let text = match self.param("CHARSET") {
-            Some(name) if name.len() >= 4 && name[..4].eq_ignore_ascii_case("ISO-") && plain.contains(&0x1b) => {
-                let set = encoding_rs::Encoding::for_label(name.as_bytes()).unwrap_or(encoding_rs::UTF_8);
-                Cow::Owned(set.decode(&plain).0.into_owned())
-            }
-            _ => text,
-        };
-        unescape(&text, version).into_owned()
+        match std::str::from_utf8(bytes) {
+            // ISO-2022 sets look like ASCII and aren't.
+            Ok(text) if !bytes.contains(&0x1b) => Cow::Borrowed(text),
+            Ok(text) => named().map_or(Cow::Borrowed(text), |set| set.decode(bytes).0),
+            Err(_) => named().unwrap_or(encoding_rs::WINDOWS_1252).decode(bytes).0,
+        }
     }
 }
 

@@ -45,7 +45,11 @@ impl Draft {
         }
         line.push(':');
         line.push_str(&self.value);
-        if self.params.iter().any(|param| param == "ENCODING=QUOTED-PRINTABLE") {
+        let quoted = |param: &String| {
+            let value = param.split_once('=').map_or(param.as_str(), |(_, value)| value);
+            value.eq_ignore_ascii_case("QUOTED-PRINTABLE")
+        };
+        if self.params.iter().any(quoted) {
             push_soft(out, &line);
         } else {
             push_folded(out, line.as_bytes());
