@@ -15,3 +15,4 @@ pub mod seal;
 pub mod secret;
 pub mod store;
 pub mod sync;
+pub mod telemetry;

@@ -4,12 +4,15 @@
 //! that is `sync`. The order of a run is that of reconciliation B; start reading at [`Engine::sync`].
 
 mod apply;
+pub mod change;
+pub mod connect;
 mod deletions;
 mod handle;
 mod membership;
 mod plan;
 mod preview;
 mod pull;
+pub mod schedule;
 mod send;
 mod settle;
 

@@ -16,7 +16,7 @@ use super::{Engine, Handle, Report, SyncError};
 use crate::clock::Entropy;
 use crate::ids::{AccountId, Timestamp};
 use crate::provider::{ProviderError, Retry};
-use crate::store::{Account, AccountState, Store, StoreError};
+use crate::store::{Account, AccountState, StoreError};
 use crate::telemetry::fields;
 
 /// When accounts sync.
@@ -448,7 +448,7 @@ impl Scheduler {
             let run = Box::pin(run(&engine, &connector, account, trigger, &handle));
             let outcome = tokio::select! {
                 outcome = run => outcome,
-                _ = cut.wait_for(|cut| *cut) => {
+                () = async { drop(cut.wait_for(|cut| *cut).await) } => {
                     // What was in flight is known by its intents; only the lease has to be given back.
                     engine.let_go(account).await;
                     Outcome::Stopped
@@ -505,7 +505,13 @@ async fn run(
     handle: &Handle,
 ) -> Outcome {
     let result = match connector.open(account).await {
-        Ok(provider) => engine.sync_watched(account, &*provider, trigger, handle).await,
+        Ok(provider) => {
+            let result = Box::pin(engine.sync_watched(account, &*provider, trigger, handle)).await;
+            if let Err(error) = engine.keep_learnt(account, &*provider).await {
+                warn!({ fields::ACCOUNT } = %account, { fields::ERROR } = %error, "what was found was not stored");
+            }
+            result
+        }
         Err(error) => return unopened(engine, account, &error).await,
     };
     match result {
