@@ -4,6 +4,7 @@
 //! the CRM; [`sync`] compares both with what they last agreed on and says what to do, as a plan; the engine applies the
 //! plan through the store and the provider. The middle (`card`, `crm`, `sync`) is pure: no clock, no randomness, no IO.
 
+pub mod api;
 pub mod card;
 pub mod clock;
 pub mod config;

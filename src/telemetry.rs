@@ -53,5 +53,7 @@ pub fn parse(filter: &str) -> Result<EnvFilter, BadFilter> {
 
 /// The filter can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("log.filter: {0}; it must be a level (error, warn, info, debug, trace) or directives such as \"info,contactd::provider=debug\"")]
+#[error(
+    "log.filter: {0}; it must be a level (error, warn, info, debug, trace) or directives such as \"info,contactd::provider=debug\""
+)]
 pub struct BadFilter(String);

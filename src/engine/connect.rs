@@ -8,7 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Engine;
 use crate::ids::{AccountId, UserId};
-use crate::provider::registry::{Reached, Registry, RegistryError, Wanted};
+pub use crate::provider::registry::Wanted;
+use crate::provider::registry::{Reached, Registry, RegistryError};
 use crate::provider::{Group, Provider, ProviderError, Retry};
 use crate::seal::{KeyError, KeyId, Keyring, SealError, Secret};
 use crate::store::{Account, AccountState, Change, Commit, StoreError};

@@ -348,9 +348,8 @@ impl Scheduler {
         };
         let now = self.engine.now();
         self.read = Some(now);
-        let active = |account: &Account| {
-            account.state == AccountState::Active && directory.active(account.user).is_some()
-        };
+        let active =
+            |account: &Account| account.state == AccountState::Active && directory.active(account.user).is_some();
         self.accounts = accounts.into_iter().filter(active).map(|account| (account.id, account)).collect();
         self.next.retain(|account, _| self.accounts.contains_key(account));
         let waiting: Vec<(AccountId, Option<Timestamp>)> = self
@@ -410,7 +409,8 @@ impl Scheduler {
         if self.stopping {
             return; // whoever waits learns it by the end of the channel
         }
-        let place = if job.urgent { self.queue.iter().take_while(|queued| queued.urgent).count() } else { self.queue.len() };
+        let place =
+            if job.urgent { self.queue.iter().take_while(|queued| queued.urgent).count() } else { self.queue.len() };
         self.queue.insert(place, job);
     }
 

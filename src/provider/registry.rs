@@ -147,8 +147,7 @@ impl Registry {
             ..CarddavSettings::default()
         };
         let kind = if flavour == Flavour::ICloud { ICLOUD } else { CARDDAV };
-        let connection =
-            serde_json::to_value(settings).map_err(|error| RegistryError::Damaged(error.to_string()))?;
+        let connection = serde_json::to_value(settings).map_err(|error| RegistryError::Damaged(error.to_string()))?;
         Ok(Reached { kind: kind.to_owned(), connection })
     }
 }
