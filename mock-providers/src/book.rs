@@ -108,7 +108,8 @@ pub struct Written {
     pub revision: u64,
 }
 
-/// A state of a book to come back to. Stamps for etags are not rolled back: a restored server does not repeat them.
+/// A state of a book to come back to. The clock, the lag and the stamps for etags are not rolled back: a restored server
+/// does not repeat [`EtagStyle::Millis36`], though it does repeat revisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot(Box<Book>);
 
@@ -355,8 +356,9 @@ impl Book {
     /// Goes back to an earlier state: later entries, versions and revisions are forgotten, as on a server restored from a
     /// backup. Cursors taken since then point into the future.
     pub fn restore(&mut self, to: &Snapshot) {
-        let (stamp, operations, now) = (self.stamp, self.operations, self.now);
+        let (stamp, operations, now, lag) = (self.stamp, self.operations, self.now, self.lag);
         self.clone_from(&to.0);
+        self.lag = lag;
         self.stamp = stamp;
         self.operations = operations;
         self.now = now;

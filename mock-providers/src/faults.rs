@@ -42,6 +42,14 @@ pub enum Fault {
     Refuse(u16),
     /// Refused like a wrong or revoked password or token.
     Unauthorized,
+    /// A redirect to anywhere, no effect; whether a client takes its credentials along is seen in the journal of whoever is
+    /// there.
+    Redirect {
+        /// The status, 301 to 308.
+        status: u16,
+        /// The `Location`.
+        location: String,
+    },
     /// A page of HTML with status 200, as from a captive portal; no effect.
     Html,
     /// A well-formed answer that names nothing at all, not even the collection.
@@ -56,6 +64,10 @@ pub enum Fault {
     OmitMissing,
     /// Rows of things that are there are left out of an answer to a request for just these.
     OmitRows,
+    /// Rows of members say this status in place of their properties: 403 or 500 for things that are there.
+    RowStatus(u16),
+    /// A row comes that belongs to another collection (vdirsyncer #88, `icloud-carddav.md` 2.1).
+    StrayRow,
     /// Groups are left out of the answer (zero groups for one cycle, then all of them).
     NoGroups,
     /// The answer carries outdated etags.
@@ -64,6 +76,8 @@ pub enum Fault {
     NoEtags,
     /// A write is answered like any other and not stored.
     DropWrite,
+    /// The answer declares a document type with an entity, which a reader of XML should refuse.
+    Doctype,
     /// The answer body stops in the middle and the connection is cut.
     Torn,
 }

@@ -67,6 +67,8 @@ pub struct Record {
     pub path: String,
     /// The headers worth keeping, in small letters.
     pub headers: Vec<(String, String)>,
+    /// Whether credentials were sent along, of which nothing is kept.
+    pub credentials: bool,
     /// The length of the body.
     pub body_length: usize,
     /// [`content_hash`] of the body, in hexadecimal digits.
@@ -88,6 +90,7 @@ impl Record {
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
         body: &[u8],
     ) -> Self {
+        let headers: Vec<(&str, &str)> = headers.into_iter().collect();
         let keep = |name: &str| HEADERS.iter().any(|kept| kept.eq_ignore_ascii_case(name));
         Self {
             number: 0,
@@ -95,6 +98,7 @@ impl Record {
             origin,
             method: method.to_owned(),
             path: path.to_owned(),
+            credentials: headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")),
             headers: headers
                 .into_iter()
                 .filter(|(name, _)| keep(name))
@@ -225,6 +229,7 @@ mod tests {
     fn credentials_and_bodies_are_not_kept() {
         let record = record("PUT", Vec::new());
         assert_eq!(record.headers, [("if-match".to_owned(), "\"1\"".to_owned())]);
+        assert!(record.credentials);
         assert_eq!((record.body_length, record.body_hash.len()), (4, 16));
     }
 

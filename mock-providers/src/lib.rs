@@ -2,7 +2,8 @@
 //!
 //! Owns: what a provider would answer. Must not: import `contactd`, or be bent to what its adapters happen to send.
 //! Every quirk is built from the provider pages (`icloud-carddav.md` and its sisters) and the RFCs, and says where it
-//! comes from. [`book`] is what all of them stand on.
+//! comes from. [`book`] is what all of them stand on, and what a simulator can use as it is; [`faults`] says what goes
+//! wrong, [`journal`] what was asked and what it did, [`people`] who is in the books. [`carddav`] speaks CardDAV.
 
 pub mod book;
 pub mod carddav;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Lab, card};
 use mock_providers::book::Condition;
-use mock_providers::carddav::settings::{Level, PutEtag};
+use mock_providers::carddav::settings::{EtagForm, Level, PutEtag};
 use mock_providers::carddav::{Settings, device_name};
 use mock_providers::journal::{Effect, Mark};
 use mock_providers::people;
@@ -315,4 +315,64 @@ async fn other_servers_answer_otherwise() {
     // Rules of iCloud do not hold here.
     assert_eq!(lab.send("PUT", &at("x@y.vcf"), &[], card("c", "C").replace("N:C;;;;\r\n", "")).await.status, 201);
     assert!(lab.device.book(|book| book.clone()).put("x", "y", Condition::IfAbsent, 0).is_ok());
+}
+
+#[tokio::test]
+async fn etags_have_other_forms() {
+    let lab = Lab::start(Settings::generic()).await;
+    let url = format!("{}/addressbooks/jane/contacts/a.vcf", lab.icloud.url());
+    let put = async |etag: &str| lab.send("PUT", &url, &[("if-match", etag)], card("a", "A")).await.status;
+    lab.send("PUT", &url, &[], card("a", "A")).await;
+    let etag = async || lab.send("GET", &url, &[], "").await.header("etag").to_owned();
+    // Equal bytes, equal etag.
+    let first = etag().await;
+    assert_eq!((put(&first).await, etag().await == first), (204, true));
+    lab.icloud.settings(|settings| settings.xml.etags = EtagForm::Unquoted);
+    assert_eq!(etag().await, first.trim_matches('"'));
+    assert_eq!((put(&etag().await).await, put(&first).await), (204, 204));
+    lab.icloud.settings(|settings| settings.xml.etags = EtagForm::Weak);
+    assert_eq!(etag().await, format!("W/{first}"));
+    assert_eq!((put(&etag().await).await, put(&first).await), (412, 412));
+}
+
+/// The lines of a card as bytes without folds, sorted, without what a server makes its own.
+fn said(card: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    for line in card.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match (line.first(), lines.last_mut()) {
+            (Some(b' '), Some(last)) => last.extend_from_slice(&line[1..]),
+            _ => lines.push(line.to_vec()),
+        }
+    }
+    let own = |line: &[u8]| [b"PRODID".as_slice(), b"REV", b"PHOTO"].iter().any(|name| line.starts_with(name));
+    lines.retain(|line| !line.is_empty() && !own(line));
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn everybody_made_up_is_taken_and_loses_nothing() {
+    let lab = Lab::icloud().await;
+    for (at, (_, card)) in people::vcards(9, 400).enumerate() {
+        let url = format!("{}p{at}.vcf", lab.book());
+        let put = lab.send("PUT", &url, &[("if-none-match", "*")], card.clone()).await;
+        assert_eq!(put.status, 201, "{}", String::from_utf8_lossy(&card));
+        let stored = lab.device.card(&format!("p{at}.vcf")).unwrap();
+        assert_eq!(said(&stored), said(&card), "{}", String::from_utf8_lossy(&stored));
+        // The labels stand by what they label.
+        let text = lab.device.text(&format!("p{at}.vcf")).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in
+            lines.iter().enumerate().filter(|(_, line)| line.contains(".X-AB") && line.starts_with("item"))
+        {
+            let group = line.split('.').next().unwrap();
+            assert!(
+                lines[number - 1].starts_with(&format!("{group}."))
+                    || line.contains("X-ABDATE")
+                    || line.contains("RELATED"),
+                "{text}"
+            );
+        }
+    }
 }

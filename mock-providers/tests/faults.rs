@@ -203,3 +203,33 @@ async fn a_fault_can_wait_for_the_third_request() {
     lab.icloud.faults(|faults| faults.heal());
     assert_eq!(lab.listing().await.status, 207);
 }
+
+#[tokio::test]
+async fn rows_say_other_things_than_they_should() {
+    let lab = filled().await;
+    lab.icloud.fault(Match::default(), Fault::RowStatus(500));
+    let rows = lab.multiget(["/1234567890/carddavhome/card/c0.vcf"]).await.rows();
+    assert_eq!((rows[0].status, rows[0].card()), (Some(500), ""));
+    for _ in 0..2 {
+        lab.icloud.fault(Match::method("PROPFIND"), Fault::StrayRow);
+        assert!(lab.listing().await.rows().iter().any(|row| row.href.starts_with("/elsewhere/")));
+    }
+    lab.icloud.fault(Match::default(), Fault::Doctype);
+    let odd = lab.listing().await;
+    assert!(odd.body.contains("<!DOCTYPE multistatus [<!ENTITY") && odd.body.ends_with("</multistatus>"));
+    lab.icloud.settings(|settings| settings.xml.row_status = true);
+    assert_eq!(lab.listing().await.by_name()["c0.vcf"].status, Some(201));
+}
+
+#[tokio::test]
+async fn a_redirect_shows_who_takes_credentials_along() {
+    let (lab, other) = (filled().await, Lab::icloud().await);
+    let location = format!("{}/trap", other.icloud.url());
+    lab.icloud.fault(Match::default(), Fault::Redirect { status: 302, location: location.clone() });
+    let got = lab.listing().await;
+    assert_eq!((got.status, got.header("location")), (302, location.as_str()));
+    other.http.get(&location).send().await.unwrap();
+    other.send("GET", &location, &[], "").await;
+    let sent: Vec<bool> = other.icloud.journal().records().map(|record| record.credentials).collect();
+    assert_eq!(sent, [false, true]);
+}

@@ -1,8 +1,11 @@
 //! What a book promises, one promise a test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
 
 use super::{Book, Change, Condition, CursorError, EtagStyle, Lag, Refused};
+use crate::people::Dice;
 
 fn ids(book: &Book) -> Vec<String> {
     book.list_all().map(|entry| entry.id.clone()).collect()
@@ -243,4 +246,98 @@ fn equal_calls_make_equal_books() {
     assert_ne!(one, two);
     two.touch("c003", 5000).unwrap();
     assert_eq!(one, two);
+}
+
+/// A client that knows a book only by listings and changes.
+#[derive(Default)]
+struct Reader {
+    known: BTreeMap<String, Bytes>,
+    cursor: Option<super::Cursor>,
+}
+
+impl Reader {
+    /// Follows a page of changes, or lists everything when there is no good cursor. Says whether there is more.
+    fn read(&mut self, book: &Book, limit: usize) -> bool {
+        let page = self.cursor.map(|cursor| book.changes(cursor, limit));
+        let Some(Ok(page)) = page else {
+            self.cursor = Some(book.cursor());
+            self.known.clear();
+            let mut token = None;
+            loop {
+                let listing = book.list(token.as_deref(), limit);
+                self.known.extend(listing.entries.iter().map(|entry| (entry.id.clone(), entry.content.clone())));
+                token = listing.next;
+                if token.is_none() {
+                    return true;
+                }
+            }
+        };
+        for change in page.changes {
+            match change {
+                Change::Upsert(entry) => self.known.insert(entry.id.clone(), entry.content.clone()),
+                Change::Delete(gone) => self.known.remove(&gone.id),
+            };
+        }
+        self.cursor = Some(page.cursor);
+        page.more
+    }
+}
+
+/// One random operation.
+fn disturb(book: &mut Book, dice: &mut Dice, now: u64) {
+    let id = format!("c{}", dice.below(12));
+    let other = format!("c{}", dice.below(12));
+    // Refusals are part of it.
+    match dice.below(20) {
+        0..8 => drop(book.put(&id, format!("{now}"), Condition::None, now)),
+        8 => drop(book.put(&id, format!("{now}"), Condition::IfAbsent, now)),
+        9..13 => drop(book.delete(&id, Condition::None, now)),
+        13 => drop(book.rename(&id, &other, true, now)),
+        14 => drop(book.edit(&id, Condition::None, now, |entry| {
+            entry.marks.insert("token".to_owned(), format!("t{}", now % 3));
+        })),
+        15 => drop(book.touch(&id, now)),
+        16 => book.set_lag(Lag::Operations(dice.below(4) as u64)),
+        17 => book.set_lag(Lag::Millis(dice.below(30) as u64)),
+        18 if dice.chance(20) => book.expire_cursors(),
+        18 if dice.chance(30) => book.forget_before(book.revision() / 2),
+        _ => book.tick(now),
+    }
+}
+
+#[test]
+fn whoever_follows_the_changes_knows_the_book() {
+    for seed in 0..400 {
+        let mut dice = Dice::new(seed);
+        let (mut book, mut reader) = (Book::default(), Reader::default());
+        let mut kept = book.snapshot();
+        for now in 1000..1120 {
+            disturb(&mut book, &mut dice, now);
+            if dice.chance(30) {
+                reader.read(&book, 1 + dice.below(4));
+            }
+            match dice.below(60) {
+                0 => kept = book.snapshot(),
+                // A cursor taken after the snapshot may come to life again when the book has grown as far: as on a real
+                // server, only a reader that was refused meanwhile is safe.
+                1 => {
+                    book.restore(&kept);
+                    reader.cursor = None;
+                }
+                _ => {}
+            }
+        }
+        book.set_lag(Lag::None);
+        while reader.read(&book, 3) {}
+        let stored: BTreeMap<String, Bytes> = book.entries().map(|one| (one.id.clone(), one.content.clone())).collect();
+        assert_eq!(reader.known, stored, "seed {seed}");
+        assert_eq!(ids(&book), stored.keys().cloned().collect::<Vec<_>>(), "seed {seed}");
+        let marked = |value: &str| book.find_mark("token", value).map(|one| one.id.clone()).collect::<Vec<_>>();
+        for value in ["t0", "t1", "t2"] {
+            let scanned = book.entries().filter(|one| one.marks.get("token").is_some_and(|mark| mark == value));
+            assert_eq!(marked(value), scanned.map(|one| one.id.clone()).collect::<Vec<_>>(), "seed {seed}");
+        }
+        assert!(book.entries().flat_map(|one| &one.former).all(|former| book.resolve(former).is_some()), "seed {seed}");
+        assert_eq!(book.log.len(), book.entries.len() + book.tombstones.len(), "seed {seed}");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: how an answer looks on the wire. Must not: decide what is in it.
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 
 use super::body::{CARD, CS, DAV, Name};
@@ -174,7 +175,7 @@ impl Writer {
     /// A row without properties: an href and a status (RFC 4918 §14.24).
     pub(super) fn status_row(&mut self, href: &str, status: u16) {
         self.begin_row(href);
-        self.leaf(Ns::Dav, "status", status_line(status));
+        self.leaf(Ns::Dav, "status", &status_line(status));
         self.end_row();
     }
 
@@ -182,13 +183,13 @@ impl Writer {
     pub(super) fn propstat(&mut self, status: u16, props: impl FnOnce(&mut Self)) {
         self.open(Ns::Dav, "propstat");
         if self.style.status_first {
-            self.leaf(Ns::Dav, "status", status_line(status));
+            self.leaf(Ns::Dav, "status", &status_line(status));
         }
         self.open(Ns::Dav, "prop");
         props(self);
         self.close();
         if !self.style.status_first {
-            self.leaf(Ns::Dav, "status", status_line(status));
+            self.leaf(Ns::Dav, "status", &status_line(status));
         }
         self.close();
     }
@@ -274,14 +275,9 @@ impl Writer {
 }
 
 /// The status line of a row.
-pub(super) fn status_line(status: u16) -> &'static str {
-    match status {
-        200 => "HTTP/1.1 200 OK",
-        403 => "HTTP/1.1 403 Forbidden",
-        404 => "HTTP/1.1 404 Not Found",
-        507 => "HTTP/1.1 507 Insufficient Storage",
-        _ => "HTTP/1.1 500 Internal Server Error",
-    }
+pub(super) fn status_line(status: u16) -> String {
+    let phrase = StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    format!("HTTP/1.1 {status} {}", phrase.unwrap_or("Unknown"))
 }
 
 #[cfg(test)]

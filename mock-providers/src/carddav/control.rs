@@ -39,6 +39,7 @@ POST   /_control/act?user=               one of
 GET    /_control/faults                  rules that wait
 POST   /_control/faults                  {\"on\": {\"method\": \"PUT\", \"path\": \"/card/\"}, \"times\": 1, \"fault\": \"cut_after\"}
          faults: cut_before cut_after {error_after: 500} {delay: ms} {refuse: 403} unauthorized html empty no_rows
+         {redirect: {status: 302, location: url}} {row_status: 500} stray_row doctype
          {throttle: {status: 503, retry_after: none | {seconds: 5} | {date: 5}}} {truncate: n} duplicate_rows
          omit_missing omit_rows no_groups stale_etags no_etags drop_write torn
 DELETE /_control/faults                  heal

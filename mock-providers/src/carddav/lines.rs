@@ -148,7 +148,8 @@ pub(super) fn facts(card: &[u8], lines: &[Line]) -> Facts {
     };
     let count = |what: &str| lines.iter().filter(|line| line.is(what)).count();
     let control = |byte: &u8| *byte < 0x20 && !b"\t\r\n".contains(byte);
-    facts.well_formed = std::str::from_utf8(card).is_ok()
+    // Lines, not the card, must be UTF-8: a fold may split a letter.
+    facts.well_formed = lines.iter().all(|line| std::str::from_utf8(&line.text).is_ok())
         && !card.iter().any(control)
         && lines.first().is_some_and(|line| line.text.eq_ignore_ascii_case(b"BEGIN:VCARD"))
         && lines.last().is_some_and(|line| line.text.eq_ignore_ascii_case(b"END:VCARD"))
@@ -187,6 +188,8 @@ mod tests {
         assert!(known.well_formed && known.has_n && !known.is_group);
         assert_eq!((known.uid.as_str(), known.version.as_str()), ("1", "3.0"));
         assert!(!read(b"hello").well_formed);
+        assert!(read(b"BEGIN:VCARD\r\nN:\xC3\r\n \xBC\r\nEND:VCARD\r\n").well_formed);
+        assert!(!read(b"BEGIN:VCARD\r\nN:\xBC\r\nEND:VCARD\r\n").well_formed);
         assert!(!read(&[good.as_slice(), good].concat()).well_formed);
         assert!(!read(b"BEGIN:VCARD\r\nN:\x01;;;;\r\nEND:VCARD\r\n").well_formed);
         assert!(read(b"BEGIN:VCARD\nX-ADDRESSBOOKSERVER-KIND:group\nEND:VCARD").is_group);

@@ -2,7 +2,7 @@
 //!
 //! Owns: which resource has which property (`icloud-carddav.md` 2.2). Must not: change anything.
 
-use super::answer::{Ns, Reply, Writer};
+use super::answer::{Ns, Reply, Writer, status_line};
 use super::body::{self, CARD, CS, DAV, Element, Name};
 use super::names::{Target, book_path, encode_onto, home_path, principal_path, token};
 use super::settings::SelfRow;
@@ -166,7 +166,13 @@ impl<'a> Rows<'a> {
 
     /// Writes a row with what there is and what there is not.
     pub(super) fn row(&self, xml: &mut Writer, href: &str, resource: Resource<'_>, wanted: &Wanted<'_>) {
+        if let Some(status) = self.play.row_status.filter(|_| matches!(resource, Resource::Card(_))) {
+            return xml.status_row(href, status);
+        }
         xml.begin_row(href);
+        if self.world.settings.xml.row_status {
+            xml.leaf(Ns::Dav, "status", &status_line(201));
+        }
         if !wanted.found.is_empty() || wanted.missing.is_empty() {
             xml.propstat(200, |xml| {
                 for prop in &wanted.found {
@@ -195,6 +201,15 @@ impl<'a> Rows<'a> {
             SelfRow::Absent => return,
         };
         self.row(xml, href, Resource::Book, &wanted);
+    }
+
+    /// A row of another collection, if the fault says so.
+    pub(super) fn stray_row(&self, xml: &mut Writer) {
+        if self.play.stray_row {
+            xml.begin_row("/elsewhere/carddavhome/card/stray.vcf");
+            xml.propstat(200, |xml| xml.leaf(Ns::Dav, "getetag", "\"stray\""));
+            xml.end_row();
+        }
     }
 
     /// The members that a listing shows, faults included.
@@ -357,6 +372,7 @@ pub(super) fn serve(world: &World, request: &Request<'_>, who: usize, target: &T
                 rows.row(&mut xml, &rows.href(&entry.id), Resource::Card(entry), &wanted);
                 listed += 1;
             }
+            rows.stray_row(&mut xml);
         }
         Target::Book(_) => one(&mut xml, request.path, Resource::Book),
         Target::Card(_, name) => match rows.owner.book.get(name) {

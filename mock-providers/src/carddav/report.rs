@@ -2,7 +2,7 @@
 //!
 //! Owns: `icloud-carddav.md` 3. Must not: change anything.
 
-use super::answer::{Ns, Reply, Writer};
+use super::answer::{Ns, Reply, Writer, status_line};
 use super::body::{self, CARD, DAV, Element};
 use super::lines::unfold;
 use super::names::{Target, read_token, target, token};
@@ -103,9 +103,10 @@ fn sync(rows: &Rows<'_>, request: &Request<'_>, root: &Element) -> Done {
         }
         listed += 1;
     }
+    rows.stray_row(&mut xml);
     if page.more {
         xml.begin_row(request.path);
-        xml.leaf(Ns::Dav, "status", super::answer::status_line(507));
+        xml.leaf(Ns::Dav, "status", &status_line(507));
         xml.open(Ns::Dav, "error");
         xml.leaf(Ns::Dav, "number-of-matches-within-limits", "");
         xml.close();
@@ -153,6 +154,7 @@ fn multiget(rows: &Rows<'_>, root: &Element) -> Done {
             },
         }
     }
+    rows.stray_row(&mut xml);
     (xml.reply(207), vec![Effect::Read(read)])
 }
 

@@ -126,7 +126,8 @@ impl Icloud {
         self.device(&user.ok_or(NoSuch::User)?)
     }
 
-    /// Looks at the settings or changes them while the server runs. Ports and accounts stay as they were at the start.
+    /// Looks at the settings or changes them while the server runs. Ports, accounts and
+    /// what etags are made of stay as they were at the start.
     pub fn settings<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
         change(&mut self.shared.lock().settings)
     }

@@ -3,6 +3,8 @@
 //! Owns: the switches and their defaults. Must not: act on them. Sections are those of `icloud-carddav.md`.
 //! Start reading at [`Settings`].
 
+use crate::book::EtagStyle;
+
 /// One mock server. [`Settings::icloud`] is also the default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -16,6 +18,8 @@ pub struct Settings {
     pub discovery: Discovery,
     /// How signing in is refused (1.2).
     pub auth: Auth,
+    /// What etags are made of (2.1).
+    pub etags: EtagStyle,
     /// How answers are written (2.1).
     pub xml: Xml,
     /// PROPFIND (2.1, 2.2).
@@ -136,9 +140,25 @@ pub enum Namespaces {
     Prefixed,
 }
 
+/// How an etag is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EtagForm {
+    /// In quotes (RFC 9110 §8.8.3).
+    #[default]
+    Strong,
+    /// Weak, `W/"…"`: If-Match never holds.
+    Weak,
+    /// Without quotes (Group-Office); If-Match holds with quotes or without.
+    Unquoted,
+}
+
 /// How answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Xml {
+    /// How etags are written, in headers too.
+    pub etags: EtagForm,
+    /// Whether a row has a status of its own beside its properties (SOGo, S:29).
+    pub row_status: bool,
     /// How namespaces are written.
     pub namespaces: Namespaces,
     /// Whether `status` stands before `prop` in a propstat (Xandikos).
@@ -376,7 +396,10 @@ impl Settings {
                 options_on_book: false,
             },
             auth: Auth { mobile_me: true, one_header: false, realm: "MMCalDav", apple_headers: true },
+            etags: EtagStyle::Millis36,
             xml: Xml {
+                etags: EtagForm::Strong,
+                row_status: false,
                 namespaces: Namespaces::Default,
                 status_first: false,
                 token_first: false,
@@ -457,6 +480,7 @@ impl Settings {
                 ..icloud.discovery
             },
             auth: Auth { mobile_me: false, one_header: false, realm: "contacts", apple_headers: false },
+            etags: EtagStyle::Content,
             xml: Xml { namespaces: Namespaces::Prefixed, escape_quotes: true, ..icloud.xml },
             listing: Listing { self_row: SelfRow::Slash, cut_collection_get: false, ..icloud.listing },
             sync: Sync { address_data: true, uri_tokens: true, ..icloud.sync },

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::answer::{Ns, Reply, Writer};
 use super::lines::{Facts, facts, unfold};
 use super::names::{self, Target};
-use super::settings::{Account, Clock, Settings, WellKnown};
+use super::settings::{Account, Clock, EtagForm, Settings, WellKnown};
 use super::{photos, propfind, report, write};
 use crate::book::{Book, Condition, Entry, Refused, Snapshot, Written};
 use crate::faults::{Asked, Fault, Faults, RetryAfter};
@@ -140,10 +140,13 @@ pub(super) struct Play {
     pub(super) stale_etags: bool,
     pub(super) no_etags: bool,
     pub(super) drop_write: bool,
+    pub(super) row_status: Option<u16>,
+    pub(super) stray_row: bool,
+    form: EtagForm,
 }
 
 impl Play {
-    fn of(faults: &[Fault]) -> Self {
+    fn of(faults: &[Fault], form: EtagForm) -> Self {
         let has = |fault: &Fault| faults.contains(fault);
         Self {
             no_rows: has(&Fault::NoRows),
@@ -157,13 +160,22 @@ impl Play {
             stale_etags: has(&Fault::StaleEtags),
             no_etags: has(&Fault::NoEtags),
             drop_write: has(&Fault::DropWrite),
+            row_status: faults
+                .iter()
+                .find_map(|fault| if let Fault::RowStatus(code) = fault { Some(*code) } else { None }),
+            stray_row: has(&Fault::StrayRow),
+            form,
         }
     }
 
-    /// The etag as the answer shows it, in quotes.
+    /// The etag as the answer shows it.
     pub(super) fn etag(&self, etag: &str) -> Option<String> {
         let stale = if self.stale_etags { "0" } else { "" };
-        (!self.no_etags).then(|| format!("\"{etag}{stale}\""))
+        (!self.no_etags).then(|| match self.form {
+            EtagForm::Strong => format!("\"{etag}{stale}\""),
+            EtagForm::Weak => format!("W/\"{etag}{stale}\""),
+            EtagForm::Unquoted => format!("{etag}{stale}"),
+        })
     }
 }
 
@@ -225,7 +237,7 @@ impl World {
     pub(super) fn new(settings: Settings, entry_url: String, photo_url: String, partition: Partition) -> Self {
         let owner = |login: &Account| Owner {
             login: login.clone(),
-            book: Book::default(),
+            book: Book::new(settings.etags),
             shelf: Shelf::default(),
             partition: 0,
             moved: Moved::default(),
@@ -284,13 +296,14 @@ impl World {
             Some(reply) => plain(reply),
             None => match who {
                 Err(ref refused) => plain(refused.clone()),
-                Ok(who) => self.dispatch(request, who, &target, &Play::of(&faults), now),
+                Ok(who) => self.dispatch(request, who, &target, &Play::of(&faults, self.settings.xml.etags), now),
             },
         };
         let mut answer = Answer { reply, delay: 0, cut: Cut::Whole };
         record.effects = effects;
         fail_after(&faults, &mut answer);
-        if self.settings.auth.apple_headers {
+        // A captive portal does not pretend to be Apple.
+        if self.settings.auth.apple_headers && !faults.contains(&Fault::Html) {
             let number = who.as_ref().ok().map(|who| self.partitions[self.owners[*who].partition].number);
             apple(&mut answer.reply, number, now);
         }
@@ -351,6 +364,7 @@ impl World {
                 })
             }
             Fault::Refuse(status) => Some(Reply::empty(*status)),
+            Fault::Redirect { status, location } => Some(Reply::empty(*status).with("location", location)),
             Fault::Unauthorized => Some(self.challenge(who.as_ref().ok().copied())),
             Fault::Html => {
                 let page = "<!doctype html><html><head><title>Welcome</title></head><body><p>Sign in to the network.";
@@ -450,6 +464,13 @@ fn fail_after(faults: &[Fault], answer: &mut Answer) {
             Fault::Torn => answer.cut = Cut::Torn,
             Fault::ErrorAfter(status) => answer.reply = Reply::empty(*status),
             Fault::Delay(wait) => answer.delay += wait,
+            Fault::Doctype => {
+                let declared = b"?>\n<!DOCTYPE multistatus [<!ENTITY e \"x\">]>\n";
+                let body = answer.reply.body.as_ref();
+                if let Some(at) = body.windows(2).position(|two| two == b"?>") {
+                    answer.reply.body = [&body[..at], declared, &body[at + 2..]].concat().into();
+                }
+            }
             _ => {}
         }
     }

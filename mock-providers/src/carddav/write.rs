@@ -7,7 +7,7 @@ use super::lines::{Facts, facts, unfold};
 use super::names::{Target, encode_onto};
 use super::propfind::Rows;
 use super::rewrite::{self, Stored};
-use super::settings::PutEtag;
+use super::settings::{EtagForm, PutEtag};
 use super::world::{Done, Play, Request, World, http_date, is_group, plain};
 use crate::book::{Condition, Entry};
 use crate::journal::Effect;
@@ -176,7 +176,13 @@ fn precondition(world: &World, request: &Request<'_>, stored: Option<&Entry>) ->
     let etags = |value: &str| value.split(',').map(|one| one.trim().to_owned()).collect::<Vec<_>>();
     let current = stored.map(|entry| format!("\"{}\"", entry.etag));
     // A weak etag never matches (RFC 9110 §8.8.3.2): it isn't equal to the strong one as text.
-    let matches = |value: &str| current.as_ref().is_some_and(|current| etags(value).contains(current));
+    let form = world.settings.xml.etags;
+    let loose = |current: &String| current.trim_matches('"').to_owned();
+    let matches = |value: &str| {
+        let (sent, current) = (etags(value), current.as_ref().filter(|_| form != EtagForm::Weak));
+        let bare = current.map(loose).filter(|_| form == EtagForm::Unquoted);
+        current.is_some_and(|current| sent.contains(current)) || bare.is_some_and(|bare| sent.contains(&bare))
+    };
     let refused = || {
         let reply = Reply::empty(412);
         Err(match current.clone().filter(|_| rules.etag_on_412) {
