@@ -6,9 +6,6 @@
 
 #[path = "common/crash.rs"]
 mod crash;
-mod common {
-    pub use super::crash;
-}
 #[path = "sim/fake.rs"]
 mod fake;
 #[path = "sim/histories.rs"]
@@ -41,7 +38,8 @@ fn play(history: &History) -> Result<(), String> {
 /// The same, with a panic told as a failure.
 fn outcome(history: &History) -> Result<(), String> {
     std::panic::catch_unwind(|| play(history)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        let text =
+            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
         Err(format!("panicked: {}", text.unwrap_or_default()))
     })
 }
@@ -58,7 +56,11 @@ fn shrink(mut history: History) -> History {
         }
         size /= 2;
     }
-    for part in [|s: &mut history::Setup| s.here = 0, |s: &mut history::Setup| s.there = 0, |s: &mut history::Setup| s.twins = 0] {
+    for part in [
+        |s: &mut history::Setup| s.here = 0,
+        |s: &mut history::Setup| s.there = 0,
+        |s: &mut history::Setup| s.twins = 0,
+    ] {
         let mut smaller = history.clone();
         part(&mut smaller.setup);
         if outcome(&smaller).is_err() {

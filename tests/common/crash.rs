@@ -24,10 +24,15 @@ struct State {
 }
 
 /// A driver that can stop.
-#[derive(Clone)]
 pub struct Crashing<D> {
     inner: Arc<D>,
     state: Arc<Mutex<State>>,
+}
+
+impl<D> Clone for Crashing<D> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), state: self.state.clone() }
+    }
 }
 
 impl<D> Crashing<D> {

@@ -14,7 +14,11 @@ use super::history::card;
 use super::world::{GROUP, HOUR, MINUTE, World, now};
 
 fn open_guard() -> Settings {
-    Settings { guard: GuardSettings { on: false, ..GuardSettings::default() }, visible_to: VisibleTo::Company, ..Settings::default() }
+    Settings {
+        guard: GuardSettings { on: false, ..GuardSettings::default() },
+        visible_to: VisibleTo::Company,
+        ..Settings::default()
+    }
 }
 
 fn rest(world: &mut World) {
@@ -100,7 +104,7 @@ fn h06_mass_deletions_are_held_however_they_come() {
     for id in &ids[..6] {
         world.delete_there(0, id);
     }
-    world.driver.stop(crate::common::crash::Stop::After(3));
+    world.driver.stop(crate::crash::Stop::After(3));
     let _ = world.sync(0);
     world.restart();
     for part in ids[6..24].chunks(6) {
@@ -291,7 +295,8 @@ fn h18_who_was_let_go_is_not_created_again() {
 
 #[test]
 fn h19_h20_a_create_whose_answer_was_lost_is_found_again() {
-    for (lag, (caps, manner)) in [(false, carddav()), (false, odd()), (true, odd()), (false, plain()), (true, plain())] {
+    for (lag, (caps, manner)) in [(false, carddav()), (false, odd()), (true, odd()), (false, plain()), (true, plain())]
+    {
         let mut world = World::new(19);
         let ann = world.user("ann");
         let settings = open_guard();
@@ -421,7 +426,10 @@ fn h28_a_person_that_goes_to_a_colleague_stays_where_it_was_and_no_longer_flows(
     // Access regained: it resumes, and both edits meet.
     let mut person = only(&world, "Ann");
     person.visible_to = VisibleTo::Company;
-    let change = contactd::sync::operation::PersonChange::VisibleTo(contactd::sync::diff::Diff::new(VisibleTo::Owner, VisibleTo::Company));
+    let change = contactd::sync::operation::PersonChange::VisibleTo(contactd::sync::diff::Diff::new(
+        VisibleTo::Owner,
+        VisibleTo::Company,
+    ));
     world.put_person(person, contactd::sync::operation::Effect::Person { person: pid, link: None, change });
     rest(&mut world);
     assert_eq!(world.cards_there(0)[&id].note.as_deref(), Some("secret"));
@@ -510,7 +518,8 @@ fn rule_09_another_mailbox_behind_the_account_stops_it() {
 
 #[test]
 fn rule_08_leaving_can_count_as_a_deletion() {
-    let mut world = one_site(Settings { scope: Scope::Group(GroupId(GROUP.into())), on_leave: OnLeave::Delete, ..open_guard() });
+    let mut world =
+        one_site(Settings { scope: Scope::Group(GroupId(GROUP.into())), on_leave: OnLeave::Delete, ..open_guard() });
     let id = world.create_there(0, &card("Ann"));
     world.create_there(0, &card("Bob"));
     rest(&mut world);
@@ -557,9 +566,24 @@ fn rule_22_what_was_planned_without_access_is_not_sent() {
     let person = world.create_person(ann, card("Ann"));
     let mut narrow = now(world.store.person(person)).unwrap().unwrap();
     narrow.visible_to = VisibleTo::Owner;
-    let change = contactd::sync::operation::PersonChange::VisibleTo(contactd::sync::diff::Diff::new(VisibleTo::Company, VisibleTo::Owner));
+    let change = contactd::sync::operation::PersonChange::VisibleTo(contactd::sync::diff::Diff::new(
+        VisibleTo::Company,
+        VisibleTo::Owner,
+    ));
     world.put_person(narrow, contactd::sync::operation::Effect::Person { person, link: None, change });
-    let refused = world.commit_if(vec![Expect::Access(bob, person)], Vec::new(), Vec::new(), contactd::sync::operation::Actor::Operator);
+    let refused = world.commit_if(
+        vec![Expect::Access(bob, person)],
+        Vec::new(),
+        Vec::new(),
+        contactd::sync::operation::Actor::Operator,
+    );
     assert!(refused.is_err());
-    world.commit_if(vec![Expect::Access(ann, person)], Vec::new(), Vec::new(), contactd::sync::operation::Actor::Operator).unwrap();
+    world
+        .commit_if(
+            vec![Expect::Access(ann, person)],
+            Vec::new(),
+            Vec::new(),
+            contactd::sync::operation::Actor::Operator,
+        )
+        .unwrap();
 }

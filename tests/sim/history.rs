@@ -10,34 +10,88 @@ use super::fake::{carddav, odd, plain};
 use super::oracle::Markers;
 use super::rng::Rng;
 use super::world::{GROUP, HOUR, MINUTE, World};
-use crate::common::crash::Stop;
+use crate::crash::Stop;
 
 /// One thing that happens. Targets are numbers that are taken modulo what is there, so that any step makes sense anywhere.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    CreateHere { user: usize },
-    EditHere { who: usize, what: usize },
-    TrashHere { who: usize },
-    RestoreHere { who: usize },
-    CreateThere { site: usize },
+    CreateHere {
+        user: usize,
+    },
+    EditHere {
+        who: usize,
+        what: usize,
+    },
+    TrashHere {
+        who: usize,
+    },
+    RestoreHere {
+        who: usize,
+    },
+    CreateThere {
+        site: usize,
+    },
     /// The same contact is made on both sides.
-    Twin { site: usize },
-    EditThere { site: usize, which: usize, what: usize },
-    DeleteThere { site: usize, which: usize },
-    RenameThere { site: usize, which: usize },
-    Member { site: usize, which: usize, member: bool },
-    Sync { site: usize },
-    SyncStopped { site: usize, stop: Stop },
-    SyncCutInSend { site: usize, after: u32, stored: bool },
-    LoseBefore { site: usize },
-    LoseAfter { site: usize },
-    ExpireCursors { site: usize },
-    EmptyListing { site: usize },
-    FetchUnknown { site: usize },
-    FailChanges { site: usize },
-    RefusePage { site: usize },
-    RefuseWrite { site: usize },
-    Pass { minutes: i64 },
+    Twin {
+        site: usize,
+    },
+    EditThere {
+        site: usize,
+        which: usize,
+        what: usize,
+    },
+    DeleteThere {
+        site: usize,
+        which: usize,
+    },
+    RenameThere {
+        site: usize,
+        which: usize,
+    },
+    Member {
+        site: usize,
+        which: usize,
+        member: bool,
+    },
+    Sync {
+        site: usize,
+    },
+    SyncStopped {
+        site: usize,
+        stop: Stop,
+    },
+    SyncCutInSend {
+        site: usize,
+        after: u32,
+        stored: bool,
+    },
+    LoseBefore {
+        site: usize,
+    },
+    LoseAfter {
+        site: usize,
+    },
+    ExpireCursors {
+        site: usize,
+    },
+    EmptyListing {
+        site: usize,
+    },
+    FetchUnknown {
+        site: usize,
+    },
+    FailChanges {
+        site: usize,
+    },
+    RefusePage {
+        site: usize,
+    },
+    RefuseWrite {
+        site: usize,
+    },
+    Pass {
+        minutes: i64,
+    },
 }
 
 /// How a world begins.
@@ -63,7 +117,8 @@ impl History {
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let users = 1 + rng.below(2);
-        let sites = (0..1 + rng.below(3)).map(|_| (rng.below(users), rng.below(3), settings(&mut rng))).collect::<Vec<_>>();
+        let sites =
+            (0..1 + rng.below(3)).map(|_| (rng.below(users), rng.below(3), settings(&mut rng))).collect::<Vec<_>>();
         let setup = Setup { users, here: rng.below(5), there: rng.below(5), twins: rng.below(3), sites };
         let steps = (0..8 + rng.below(40)).map(|_| step(&mut rng)).collect();
         Self { seed, setup, steps }
@@ -74,8 +129,20 @@ fn settings(rng: &mut Rng) -> Settings {
     Settings {
         scope: if rng.one_in(3) { Scope::Group(GroupId(GROUP.into())) } else { Scope::All },
         direction: if rng.one_in(5) { Direction::OneWay } else { Direction::TwoWay },
-        conflicts: [ConflictPolicy::Latest, ConflictPolicy::Latest, ConflictPolicy::Provider, ConflictPolicy::Crm, ConflictPolicy::Ask][rng.below(5)],
-        deletes: [DeletePolicy::Propagate, DeletePolicy::Propagate, DeletePolicy::Propagate, DeletePolicy::Unlink, DeletePolicy::Tag][rng.below(5)],
+        conflicts: [
+            ConflictPolicy::Latest,
+            ConflictPolicy::Latest,
+            ConflictPolicy::Provider,
+            ConflictPolicy::Crm,
+            ConflictPolicy::Ask,
+        ][rng.below(5)],
+        deletes: [
+            DeletePolicy::Propagate,
+            DeletePolicy::Propagate,
+            DeletePolicy::Propagate,
+            DeletePolicy::Unlink,
+            DeletePolicy::Tag,
+        ][rng.below(5)],
         on_leave: if rng.one_in(4) { OnLeave::Delete } else { OnLeave::Keep },
         guard: GuardSettings { on: rng.one_in(3), ..GuardSettings::default() },
         ..Settings::default()
@@ -150,7 +217,8 @@ impl Play {
     }
 
     fn person(&self, n: usize, live: bool) -> Option<PersonId> {
-        let people: Vec<_> = self.world.people().into_iter().filter(|p| (p.state == PersonState::Live) == live).collect();
+        let people: Vec<_> =
+            self.world.people().into_iter().filter(|p| (p.state == PersonState::Live) == live).collect();
         (!people.is_empty()).then(|| people[n % people.len()].id)
     }
 
@@ -312,5 +380,10 @@ impl std::ops::DerefMut for Faults<'_> {
 /// A card with nothing but a name and an address; for steps that need no markers.
 pub fn card(name: &str) -> Card {
     let email = format!("{}@example.com", name.to_lowercase());
-    Card { display: Some(name.to_owned()), given: Some(name.to_owned()), emails: vec![Item::new(email)], ..Card::default() }
+    Card {
+        display: Some(name.to_owned()),
+        given: Some(name.to_owned()),
+        emails: vec![Item::new(email)],
+        ..Card::default()
+    }
 }

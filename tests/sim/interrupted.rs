@@ -8,7 +8,7 @@ use contactd::sync::settings::{GuardSettings, Scope, Settings};
 use super::fake::{carddav, odd, plain};
 use super::history::card;
 use super::world::{GROUP, HOUR, World};
-use crate::common::crash::Stop;
+use crate::crash::Stop;
 
 /// What both sides hold in the end, without the ids that differ from run to run.
 fn outcome(world: &World) -> String {
@@ -46,7 +46,9 @@ fn prepared(kind: usize) -> World {
     }
     world.sync(0).unwrap();
     rest(&mut world);
-    let find = |world: &World, name: &str| world.people().into_iter().find(|p| p.card.display.as_deref() == Some(name)).unwrap().id;
+    let find = |world: &World, name: &str| {
+        world.people().into_iter().find(|p| p.card.display.as_deref() == Some(name)).unwrap().id
+    };
     world.edit_there(0, &ids[0], |c| c.note = Some("there".into()));
     let (a, b, k, l) = (find(&world, "A"), find(&world, "B"), find(&world, "K"), find(&world, "L"));
     world.edit_person(a, |c| c.emails.push(Item::new("here@example.com")));

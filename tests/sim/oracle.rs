@@ -35,7 +35,12 @@ impl Markers {
     pub fn fresh(&mut self) -> Card {
         let name = self.mark();
         self.names.insert(name.clone());
-        let mut card = Card { display: Some(format!("Name {name}")), given: Some("Name".into()), family: Some(name), ..Card::default() };
+        let mut card = Card {
+            display: Some(format!("Name {name}")),
+            given: Some("Name".into()),
+            family: Some(name),
+            ..Card::default()
+        };
         card.emails.push(self.email().labelled("home"));
         card.phones.push(self.phone());
         card
@@ -193,7 +198,9 @@ fn no_duplicates(play: &Play) -> Result<(), String> {
     let once = |cards: Vec<Card>, place: &str| {
         let mut seen = BTreeSet::new();
         for card in cards {
-            for mark in marks(&card).into_iter().filter(|m| play.markers.names.contains(m) && !play.markers.twins.contains(m)) {
+            for mark in
+                marks(&card).into_iter().filter(|m| play.markers.names.contains(m) && !play.markers.twins.contains(m))
+            {
                 if !seen.insert(mark.clone()) {
                     return Err(format!("I2: the contact {mark} is {place} twice"));
                 }
@@ -248,8 +255,11 @@ fn agreement(play: &Play) -> Result<(), String> {
         disputed.extend(phones_in(&text));
     }
     let held: BTreeSet<_> = now(world.store.held(None)).unwrap().into_iter().map(|h| h.link).collect();
-    let asked: BTreeSet<_> =
-        conflicts.iter().filter(|c| c.clash.stands == contactd::sync::plan::Side::Undecided).map(|c| c.person).collect();
+    let asked: BTreeSet<_> = conflicts
+        .iter()
+        .filter(|c| c.clash.stands == contactd::sync::plan::Side::Undecided)
+        .map(|c| c.person)
+        .collect();
     let ids: BTreeMap<_, _> = world.sites.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
     for person in world.people().into_iter().filter(|p| p.state == PersonState::Live && !asked.contains(&p.id)) {
         for link in now(world.store.links_of(person.id)).unwrap() {

@@ -20,7 +20,7 @@ use contactd::sync::view::{RemoteRef, Roster};
 
 use super::fake::{COLLECTION, Fake, Manner};
 use super::rng::Rng;
-use crate::common::crash::Crashing;
+use crate::crash::Crashing;
 
 /// The day on which every history begins.
 pub const BEGIN: i64 = 1_795_000_000_000;
@@ -119,12 +119,19 @@ impl World {
         self.commit_if(Vec::new(), changes, effects, Actor::Operator)
     }
 
-    pub fn commit_if(&self, expect: Vec<Expect>, changes: Vec<Change>, effects: Vec<Effect>, actor: Actor) -> Result<(), StoreError> {
+    pub fn commit_if(
+        &self,
+        expect: Vec<Expect>,
+        changes: Vec<Change>,
+        effects: Vec<Effect>,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
         let mut commit = Commit::new(None, self.time());
         commit.expect = expect;
         commit.changes = changes;
         if !effects.is_empty() {
-            commit.operation = Some(Operation { id: new_id(&*self.hand), at: commit.now, actor, why: "edit".into(), effects });
+            commit.operation =
+                Some(Operation { id: new_id(&*self.hand), at: commit.now, actor, why: "edit".into(), effects });
         }
         now(self.store.commit(commit))
     }
@@ -156,7 +163,13 @@ impl World {
             if server.caps.membership == Membership::Roster {
                 // The group card exists from the start; it is an entry of the book as any other.
                 let at = RemoteRef { collection: COLLECTION.into(), id: "group.vcf".into(), etag: None };
-                let roster = Roster { at, group: GroupId(GROUP.into()), name: "CRM".into(), uid: Some("GROUP".into()), members: BTreeSet::new() };
+                let roster = Roster {
+                    at,
+                    group: GroupId(GROUP.into()),
+                    name: "CRM".into(),
+                    uid: Some("GROUP".into()),
+                    members: BTreeSet::new(),
+                };
                 server.rosters.insert("group.vcf".into(), roster);
                 server.store("group.vcf", &Card::default(), None);
             }
@@ -233,7 +246,8 @@ impl World {
         };
         let id = person.id;
         let effect = Effect::Person { person: id, link: None, change: PersonChange::Created(card) };
-        self.commit_if(Vec::new(), vec![Change::PutPerson(Box::new(person))], vec![effect], Actor::User(owner)).unwrap();
+        self.commit_if(Vec::new(), vec![Change::PutPerson(Box::new(person))], vec![effect], Actor::User(owner))
+            .unwrap();
         id
     }
 
@@ -271,7 +285,13 @@ impl World {
         let before = person.revision;
         person.revision = Revision(before.0 + 1);
         person.updated = self.time();
-        self.commit_if(vec![Expect::Person(person.id, before)], vec![Change::PutPerson(Box::new(person))], vec![effect], Actor::Operator).unwrap();
+        self.commit_if(
+            vec![Expect::Person(person.id, before)],
+            vec![Change::PutPerson(Box::new(person))],
+            vec![effect],
+            Actor::Operator,
+        )
+        .unwrap();
     }
 
     /// A record made at the provider by its user.
