@@ -594,7 +594,10 @@ impl Running<'_> {
             }
             let gone = link.remote.clone();
             let uid = match &gone {
-                Some(id) => self.store().uid_of(self.account.id, id).await?,
+                Some(id) => {
+                    let known = self.store().identities(self.account.id, std::slice::from_ref(id)).await?;
+                    known.into_iter().next().flatten().and_then(|i| i.uid)
+                }
                 None => None,
             };
             let found = self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?;

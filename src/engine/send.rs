@@ -198,6 +198,14 @@ impl Running<'_> {
         let differs = echo::edited_there(&link.base, &record.body, self.facts().incoming());
         let times = self.times_after(intent, &record);
         let id = record.at.id.clone();
+        let version = self
+            .store()
+            .seen(account, std::slice::from_ref(&id))
+            .await?
+            .into_iter()
+            .next()
+            .flatten()
+            .map_or(0, |s| s.version);
         commit.changes.push(Change::Observe {
             account,
             collection: record.at.collection.clone(),
@@ -207,9 +215,11 @@ impl Running<'_> {
         });
         commit.changes.push(Change::PutLink(Box::new(link)));
         commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
+        // Where something else changed there meanwhile, the echo is the first to show it: a remote change, to be looked at.
         if differs {
-            // Something else changed there meanwhile, and the echo is the first to show it: a remote change.
             commit.changes.push(Change::UnsettleRecord(account, id));
+        } else {
+            commit.changes.push(Change::SettleRecord(account, id, version + 1));
         }
         Ok(())
     }

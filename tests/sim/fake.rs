@@ -11,8 +11,8 @@ use contactd::card::Card;
 use contactd::card::field::{Field, FieldSet, FieldValue};
 use contactd::ids::{CollectionId, Cursor, Etag, GroupId, PageToken, RemoteId, Timestamp, Token};
 use contactd::provider::{
-    Blob, Changes, Collection, Fetched, Found, From, Group, Listed, Mailbox, Next, Outcome, Provider, ProviderError, Retry, Scope, Write,
-    WriteKind,
+    Blob, Changes, Collection, Fetched, Found, From, Group, Listed, Mailbox, Next, Outcome, Provider, ProviderError,
+    Retry, Scope, Write, WriteKind,
 };
 use contactd::sync::caps::{Capabilities, Membership, TokenPlace};
 use contactd::sync::view::{RemoteRecord, RemoteRef, Roster, Seen};
@@ -155,7 +155,11 @@ impl Server {
     fn record(&self, entry: &Entry) -> RemoteRecord {
         let token = Self::token(entry).filter(|_| self.caps.token != TokenPlace::Hidden);
         RemoteRecord {
-            at: RemoteRef { collection: COLLECTION.into(), id: entry.id.as_str().into(), etag: Some(Etag(entry.etag.clone())) },
+            at: RemoteRef {
+                collection: COLLECTION.into(),
+                id: entry.id.as_str().into(),
+                etag: Some(Etag(entry.etag.clone())),
+            },
             body: Self::card(entry),
             groups: match self.caps.membership {
                 Membership::Roster => Default::default(),
@@ -171,7 +175,12 @@ impl Server {
 
     /// A record's identity in itself: made at its birth, kept for life.
     pub fn uid(entry: &Entry) -> String {
-        entry.marks.get("uid").cloned().or_else(|| Self::token(entry).map(|t| t.to_string())).unwrap_or_else(|| entry.id.clone())
+        entry
+            .marks
+            .get("uid")
+            .cloned()
+            .or_else(|| Self::token(entry).map(|t| t.to_string()))
+            .unwrap_or_else(|| entry.id.clone())
     }
 
     fn seen(&self, entry: &Entry) -> Seen {
@@ -283,7 +292,9 @@ impl Provider for Fake {
                 let since = decode(text).ok_or_else(|| error(Retry::Relist))?;
                 let page = match server.book.changes(since, limit) {
                     Ok(page) => page,
-                    Err(CursorError::Expired | CursorError::Unknown | CursorError::Future) => return Err(error(Retry::Relist)),
+                    Err(CursorError::Expired | CursorError::Unknown | CursorError::Future) => {
+                        return Err(error(Retry::Relist));
+                    }
                 };
                 let rows = page
                     .changes
@@ -294,7 +305,8 @@ impl Provider for Fake {
                     })
                     .collect();
                 let text = encode(page.cursor);
-                let next = if page.more { Next::Page(PageToken(format!("c:{text}"))) } else { Next::Done(Cursor(text)) };
+                let next =
+                    if page.more { Next::Page(PageToken(format!("c:{text}"))) } else { Next::Done(Cursor(text)) };
                 (false, rows, next)
             }
             From::Start => unreachable!("handled above"),
@@ -336,7 +348,8 @@ impl Provider for Fake {
         }
         // A name is looked up where it is stored; a property only where listings show it, which may lag.
         let by_name = server.caps.token == TokenPlace::Name;
-        let entries: Vec<&Entry> = if by_name { server.book.entries().collect() } else { server.book.list_all().collect() };
+        let entries: Vec<&Entry> =
+            if by_name { server.book.entries().collect() } else { server.book.list_all().collect() };
         Ok(tokens
             .iter()
             .map(|token| {
@@ -453,7 +466,9 @@ impl Server {
                 let Some(entry) = self.book.get(&id) else { return Outcome::Missing };
                 if self.caps.membership == Membership::Roster {
                     let uid = Self::uid(entry);
-                    let Some((card, roster)) = self.rosters.iter_mut().find(|(_, r)| r.group == *group) else { return Outcome::Refused("no such group".into()) };
+                    let Some((card, roster)) = self.rosters.iter_mut().find(|(_, r)| r.group == *group) else {
+                        return Outcome::Refused("no such group".into());
+                    };
                     let changed = if joins { roster.members.insert(uid) } else { roster.members.remove(&uid) };
                     if changed {
                         let card = card.clone();
@@ -464,7 +479,11 @@ impl Server {
                     self.writes += 1;
                     self.book
                         .edit(&id, Condition::None, now, |e| {
-                            if joins { e.groups.insert(group.0.clone()) } else { e.groups.remove(&group.0) };
+                            if joins {
+                                e.groups.insert(group.0.clone())
+                            } else {
+                                e.groups.remove(&group.0)
+                            };
                         })
                         .unwrap();
                 }
@@ -477,7 +496,15 @@ impl Server {
 /// Capabilities as CardDAV has them.
 pub fn carddav() -> (Capabilities, Manner) {
     let caps = Capabilities { membership: Membership::Roster, fetch_batch: 50, ..Capabilities::everything() };
-    let manner = Manner { lists_only: true, page: 1000, note: 10_000, rewrites: false, reorders: true, echoes: false, tells_time: false };
+    let manner = Manner {
+        lists_only: true,
+        page: 1000,
+        note: 10_000,
+        rewrites: false,
+        reorders: true,
+        echoes: false,
+        tells_time: false,
+    };
     (caps, manner)
 }
 
@@ -498,7 +525,8 @@ pub fn odd() -> (Capabilities, Manner) {
     };
     caps.most.insert(Field::Emails, 3);
     caps.most.insert(Field::Phones, 2);
-    let manner = Manner { lists_only: false, page: 3, note: 24, rewrites: true, reorders: true, echoes: true, tells_time: true };
+    let manner =
+        Manner { lists_only: false, page: 3, note: 24, rewrites: true, reorders: true, echoes: true, tells_time: true };
     (caps, manner)
 }
 
@@ -506,6 +534,14 @@ pub fn odd() -> (Capabilities, Manner) {
 pub fn plain() -> (Capabilities, Manner) {
     let mut caps = Capabilities { token: TokenPlace::Listed, write_batch: 10, ..Capabilities::everything() };
     caps.most.insert(Field::Emails, 3);
-    let manner = Manner { lists_only: false, page: 5, note: 10_000, rewrites: false, reorders: false, echoes: true, tells_time: true };
+    let manner = Manner {
+        lists_only: false,
+        page: 5,
+        note: 10_000,
+        rewrites: false,
+        reorders: false,
+        echoes: true,
+        tells_time: true,
+    };
     (caps, manner)
 }
