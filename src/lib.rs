@@ -6,9 +6,11 @@
 
 pub mod api;
 pub mod card;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crm;
+pub mod daemon;
 pub mod engine;
 pub mod ids;
 pub mod provider;
