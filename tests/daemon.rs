@@ -209,7 +209,8 @@ async fn one_way_writes_nothing_and_two_way_asks_first() {
     assert_eq!(app.icloud.ask(|journal| journal.writes(mark)), 0, "the present was agreed on");
     app.cli(&["people", "edit", &app.person("One Example"), "--title", "Engineer"]).json();
     app.refresh(ICLOUD);
-    assert!(device.text(&device.find("u1")[0]).unwrap().contains("Engineer"));
+    let why = app.cli(&["why", &app.person("One Example")]);
+    assert!(device.text(&device.find("u1")[0]).unwrap().contains("Engineer"), "{why:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
