@@ -42,14 +42,20 @@ impl Running<'_> {
         Ok(())
     }
 
-    async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
+    /// Before anything is listed in full: another mailbox behind the same address is never compared with what we know of
+    /// the one before (rule 9).
+    async fn same_mailbox(&self) -> Result<(), SyncError> {
         let mailbox = self.provider.check().await?;
-        if (&mailbox.tenant, &mailbox.subject) != (&self.account.tenant, &self.account.subject) {
-            // Another mailbox behind the same address: nothing of it is compared with what we know (rule 9).
-            return Err(SyncError::Halted(
-                "the server shows another mailbox than the one that was connected; remove the account and add it again if that is meant".to_owned(),
-            ));
+        if (&mailbox.tenant, &mailbox.subject) == (&self.account.tenant, &self.account.subject) {
+            return Ok(());
         }
+        Err(SyncError::Halted(
+            "the server shows another mailbox than the one that was connected; if that is meant, remove the account and add it again"
+                .to_owned(),
+        ))
+    }
+
+    async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
         let mut commit = self.commit();
         let mut all = Vec::new();
         for found in self.provider.collections().await? {
@@ -81,6 +87,7 @@ impl Running<'_> {
         loop {
             self.keep_lease().await?;
             if collection.cursor.is_none() && collection.listing.is_none() {
+                self.same_mailbox().await?;
                 collection.generation += 1;
                 collection.listing = Some((self.now(), None));
                 let mut commit = self.commit();
@@ -429,22 +436,28 @@ impl Running<'_> {
                 let times = self.times(&record, before.as_ref());
                 Ok(Some((self.scoped(record), times)))
             }
+            // A list of members is stored only after its members have been looked at again (`regroup`): a run that is cut
+            // short in between reads it anew, and misses nobody.
             Seen::Roster(roster) => {
                 affected.extend(self.membership.change(&roster.at.id.clone(), Some(roster.clone())));
-                Ok(Some((Seen::Roster(roster), BTreeMap::new())))
+                self.rosters_due.push(Seen::Roster(roster));
+                Ok(None)
             }
-            Seen::Gone(id) => {
-                if let Some(roster) = self.membership.roster(&id) {
-                    if self.account.settings.scope == Scope::Group(roster.group.clone()) {
-                        // A deleted label is not that many leavings (R8).
-                        return Err(SyncError::Halted(format!(
-                            "the sync group '{}' no longer exists in the address book; choose another one, or everything",
-                            roster.name
-                        )));
-                    }
-                    affected.extend(self.membership.change(&id, None));
+            Seen::Gone(id) if self.membership.roster(&id).is_some() => {
+                let deleted = self
+                    .membership
+                    .roster(&id)
+                    .filter(|r| self.account.settings.scope == Scope::Group(r.group.clone()));
+                if let Some(roster) = deleted {
+                    // A deleted label is not that many leavings (R8).
+                    return Err(SyncError::Halted(format!(
+                        "the sync group '{}' no longer exists in the address book; choose another one, or everything",
+                        roster.name
+                    )));
                 }
-                Ok(Some((Seen::Gone(id), BTreeMap::new())))
+                affected.extend(self.membership.change(&id, None));
+                self.rosters_due.push(Seen::Gone(id));
+                Ok(None)
             }
             // What could be read before and can't be read now keeps what was read: the row says so, its person stays.
             other => Ok(Some((other, before.map(|b| b.times).unwrap_or_default()))),
@@ -510,7 +523,20 @@ impl Running<'_> {
                 self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
             self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
         }
-        Ok(())
+        let rows: Vec<_> = std::mem::take(&mut self.rosters_due).into_iter().map(|r| (r, BTreeMap::new())).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut commit = self.commit();
+        let (account, generation) = (self.account.id, collection.generation);
+        commit.changes.push(Change::Observe {
+            account,
+            collection: collection.id.clone(),
+            generation,
+            rows,
+            echo: false,
+        });
+        self.store_all(commit, Vec::new()).await
     }
 
     /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.

@@ -267,7 +267,14 @@ fn agreement(play: &Play) -> Result<(), String> {
             let Some(card) = link.remote.as_ref().and_then(|r| world.cards_there(site).get(r.as_str()).cloned()) else {
                 let gone = matches!(link.state, LinkState::Live) && !held.contains(&link.id);
                 if gone {
-                    return Err(format!("I3: {} is linked at site {site} to a record that is not there", person.id));
+                    let site_id = world.sites[site].id;
+                    let subject =
+                        now(world.store.subjects(site_id, &[contactd::store::SubjectKey::Person(person.id)])).unwrap();
+                    let intents = now(world.store.intents(site_id)).unwrap();
+                    return Err(format!(
+                        "I3: {} is linked at site {site} to a record that is not there: {link:?}\n{subject:?}\n{intents:?}",
+                        person.id
+                    ));
                 }
                 continue;
             };
