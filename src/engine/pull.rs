@@ -17,6 +17,9 @@ use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSe
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
 
+/// How long a book in which we know records must show itself empty before that is believed, in ms.
+const DOUBT: i64 = 6 * 60 * 60 * 1000;
+
 /// A page's rows on their way into the store.
 #[derive(Default)]
 struct Rows {
@@ -69,6 +72,7 @@ impl Running<'_> {
                     generation: 0,
                     listing: None,
                     listed: false,
+                    doubted: None,
                 },
             };
             commit.changes.push(Change::PutCollection(self.account.id, state.clone()));
@@ -83,10 +87,13 @@ impl Running<'_> {
 
     async fn pull_collection(&mut self, mut collection: CollectionState) -> Result<(), SyncError> {
         let mut relists = 0;
+        let mut named = matches!(collection.listing, Some((_, Some(_))));
         let mut affected = BTreeSet::new();
         loop {
             self.keep_lease().await?;
-            if collection.cursor.is_none() && collection.listing.is_none() {
+            // A listing that was cut short on its first page begins anew, under a new generation: what it named then may be
+            // gone by now, and its cursor will not tell.
+            if collection.cursor.is_none() && !matches!(collection.listing, Some((_, Some(_)))) {
                 self.same_mailbox().await?;
                 collection.generation += 1;
                 collection.listing = Some((self.now(), None));
@@ -112,6 +119,7 @@ impl Running<'_> {
             };
             let next = changes.next.clone();
             let full = collection.listing.is_some();
+            named |= !changes.seen.is_empty() || !changes.listed.is_empty();
             self.take_page(&collection, changes, full, &mut affected).await?;
             let mut commit = self.commit();
             match next {
@@ -126,8 +134,12 @@ impl Running<'_> {
                 }
                 Next::Done(cursor) => {
                     if let Some((started, _)) = collection.listing {
+                        if !named && self.doubts(&mut collection).await? {
+                            return Ok(());
+                        }
                         self.sweep(&collection, started).await?;
                     }
+                    collection.doubted = None;
                     self.regroup(&collection, affected).await?;
                     let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
                     collection.listed = true;
@@ -141,6 +153,24 @@ impl Running<'_> {
                 }
             }
         }
+    }
+
+    /// An empty listing of a book in which we know records is not believed at once: nothing is swept, and the book is listed
+    /// anew, until it has been empty for [`DOUBT`] (rule 9). Says whether it is doubted still.
+    async fn doubts(&mut self, collection: &mut CollectionState) -> Result<bool, SyncError> {
+        let known = self.store().listing(self.account.id, &collection.id, None, 1).await?;
+        let now = self.now();
+        let since = *collection.doubted.get_or_insert(now);
+        if known.is_empty() || now.since(since) >= DOUBT {
+            return Ok(false);
+        }
+        collection.listing = None;
+        collection.cursor = None;
+        self.unfinished = true;
+        let mut commit = self.commit();
+        commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
+        self.store_all(commit, Vec::new()).await?;
+        Ok(true)
     }
 
     /// The further pages of a delta. The cursor stays the old one until the last page is stored.
