@@ -199,7 +199,7 @@ impl Reader<'_> {
                 Mood::GoOn,
             );
         };
-        match compose::update(raw, &before.body, card, mask, photo) {
+        match compose::update(raw, card, mask, photo, self.clock.now()) {
             Ok(body) => self.replace(before, raw, &body).await,
             Err(why) => (refused(&why), Mood::GoOn),
         }
@@ -212,7 +212,7 @@ impl Reader<'_> {
                 Mood::GoOn,
             );
         };
-        match compose::categories(raw, group.as_str(), join) {
+        match compose::categories(raw, group.as_str(), join, self.clock.now()) {
             Ok(Some(body)) => self.replace(before, raw, &body).await,
             Ok(None) => (self.landed(before.at.id.clone()), Mood::GoOn), // it is so already
             Err(why) => (refused(&why), Mood::GoOn),
@@ -346,7 +346,7 @@ impl Reader<'_> {
             if !matches!(seen, Seen::Roster(Roster { .. })) {
                 return (refused("the group is not a group any more; choose the sync group again"), Mood::GoOn);
             }
-            let body = match compose::members(&raw, changes) {
+            let body = match compose::members(&raw, changes, self.clock.now()) {
                 Ok(Some(body)) => body,
                 Ok(None) => return (self.landed(id), Mood::GoOn), // it is so already
                 Err(why) => return (refused(&why), Mood::GoOn),
