@@ -233,6 +233,23 @@ async fn one_refused_card_does_not_stop_the_rest() {
 }
 
 #[tokio::test]
+async fn a_book_that_is_not_there_has_lost_no_records() {
+    let lab = Lab::generic().await;
+    let name = lab.device.add(card("a", "Ann", ""));
+    let before = lab.record(&name).await;
+    let card = Card { note: Some("hello".into()), ..before.body.clone() };
+    let update = WriteKind::Update { card, mask: [Field::Note].into_iter().collect() };
+    for what in [update, WriteKind::Delete, create("Bob")] {
+        for status in [404, 410, 421] {
+            lab.server.faults(|faults| faults.times(9, Match::default(), Fault::Refuse(status)));
+            let outcome = lab.dav.write(&[lab.write(1, what.clone(), Some(before.clone()))]).await.remove(0);
+            assert!(matches!(outcome, Outcome::NotTried), "{what:?} {status}: {outcome:?}");
+            lab.server.faults(|faults| faults.heal());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wait_ends_the_batch_without_doubt() {
     let lab = Lab::icloud().await;
     lab.dav.check().await.unwrap();
@@ -266,6 +283,12 @@ async fn many_join_by_one_write() {
     let members = lab.device.members(&group);
     assert_eq!(members.len(), 6);
     assert!(members.contains(&"kontakt-12".to_owned()) && !members.contains(&"leaver".to_owned()));
+    // A record that was not created does not join.
+    lab.server.faults(|faults| faults.times(4, Match::method("PUT"), Fault::Refuse(415)));
+    let late = [lab.write(7, create("Bob"), None), lab.write(7, WriteKind::Join(id()), None)];
+    let late = lab.dav.write(&late).await;
+    assert!(matches!(late[..], [Outcome::Refused(_), Outcome::NotTried]), "{late:?}");
+    lab.server.faults(|faults| faults.heal());
     // Once more changes nothing.
     let mark = lab.server.mark();
     let again = lab.dav.write(&writes[5..]).await;

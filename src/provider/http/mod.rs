@@ -137,6 +137,7 @@ pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, ReadFault>> + Se
 
 /// The answer to a request whose body was read as it came.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "taken apart where it arrives; a box would be opened at once")]
 pub enum Streamed<T> {
     /// A good one, as the reader made it.
     Read(T),
