@@ -5,4 +5,5 @@
 mod discovery;
 mod lab;
 mod reading;
+mod real;
 mod writing;
