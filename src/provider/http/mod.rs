@@ -23,7 +23,7 @@ use url::Position;
 
 use self::address::{AddressPolicy, GuardedResolver, PrivateAddress};
 use self::auth::Auth;
-use self::gate::{Closed, Gate};
+use self::gate::{Closed, Gate, Pass};
 use self::message::{Answer, Credentials, HttpError, Incoming, ReadFault, Request, shown};
 use self::trust::{BadRedirect, MOST_REDIRECTS, TrustSet, redirected};
 use crate::clock::World;
@@ -88,9 +88,9 @@ impl Http {
         Ok(Self(Arc::new(Inner { client, strict, settings, world })))
     }
 
-    /// The longest time between the first byte of a request and our giving it up: a lease must outlast it.
-    pub fn longest_request(&self) -> Duration {
-        self.0.settings.whole
+    /// The longest time from a call of [`Door::send`] with a write until its last byte: a lease must outlast it.
+    pub fn longest_send(&self) -> Duration {
+        self.0.settings.patience + self.0.settings.whole
     }
 }
 
@@ -213,7 +213,7 @@ impl Door {
         loop {
             number += 1;
             let left = patience.saturating_duration_since(Instant::now());
-            let pass = self.gate.enter(request.is_write(), left).await.map_err(|closed| self.wait(closed, doubt))?;
+            let pass = self.enter(request, left).await.map_err(|closed| self.wait(closed, doubt))?;
             let begun = Instant::now();
             let result = match tokio::time::timeout(settings.whole, self.attempt(request, &read)).await {
                 Ok(result) => result,
@@ -262,6 +262,15 @@ impl Door {
                 _ => Err(self.wait(Closed { remaining: millis(delay(&attempt)) }, doubt)),
             };
         }
+    }
+
+    /// Waits for a turn: a write no longer than `left`, since leases count on it; a read as long as others are at it.
+    async fn enter(&self, request: &Request, left: Duration) -> Result<Pass<'_>, Closed> {
+        if !request.is_write() {
+            return self.gate.enter(false, left).await;
+        }
+        let turn = tokio::time::timeout(left, self.gate.enter(true, left)).await;
+        turn.unwrap_or(Err(Closed { remaining: Duration::from_secs(1) }))
     }
 
     fn wait(&self, closed: Closed, doubt: bool) -> HttpError {

@@ -260,3 +260,14 @@ async fn a_digest_where_nothing_else_is_offered() {
     let server = Server::start(vec![both, OK]).await;
     assert_eq!(self::door(&[&server]).send(&put(&server), Resend::Once).await.unwrap().status.as_u16(), 401);
 }
+
+#[tokio::test]
+async fn a_write_that_gets_no_turn_was_not_sent() {
+    let server = Server::start(vec![OK]).await;
+    let door = door_with(HttpSettings { patience: Duration::from_millis(200), ..settings() }, &[&server]);
+    let _other = door.gate.enter(true, Duration::from_secs(1)).await.unwrap();
+    let error = door.send(&put(&server), Resend::Once).await.unwrap_err();
+    assert!(matches!(error, HttpError::Wait { doubt: false, .. }), "{error:?}");
+    assert_eq!(server.seen().len(), 0);
+    assert!(door.http.longest_send() > settings().whole);
+}
