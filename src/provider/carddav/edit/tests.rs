@@ -29,7 +29,7 @@ fn sorted(value: FieldValue) -> FieldValue {
             elements.sort();
             FieldValue::Many(elements)
         }
-        one => one,
+        one @ FieldValue::One(_) => one,
     }
 }
 
@@ -51,8 +51,8 @@ proptest! {
             for (n, old) in before.card.get(field).into_elements().into_iter().enumerate() {
                 if mixed & (1 << n) != 0 {
                     let mut old = old;
-                    if mixed & (256 << n) != 0 {
-                        if let Some(other) = elements.first() { old.labels = other.labels.clone() }
+                    if let Some(other) = elements.first().filter(|_| mixed & (256 << n) != 0) {
+                        old.labels = other.labels.clone();
                     }
                     elements.insert(0, old);
                 }
@@ -74,7 +74,7 @@ proptest! {
             prop_assert_eq!(sorted(reading.card.get(*other)), sorted(expected), "{}\n{}\n->\n{}", other, String::from_utf8_lossy(&raw), text);
         }
         let (lines, _) = Lines::parse(&raw).unwrap();
-        let concerned: Vec<usize> = before.found.iter().filter(|found| found.field == field || (NAME.contains(&field) && NAME.contains(&found.field))).flat_map(|found| lines_of(found)).collect();
+        let concerned: Vec<usize> = before.found.iter().filter(|found| found.field == field || (NAME.contains(&field) && NAME.contains(&found.field))).flat_map(lines_of).collect();
         for (at, line) in lines.lines.iter().enumerate() {
             let named = NAME.contains(&field) && line.prop == Prop::N;
             if !concerned.contains(&at) && !line.prop.is_detail() && !named {
@@ -240,7 +240,7 @@ fn edits_are_small() {
             "a second employer sets both apart",
             |card| {
                 card.organizations
-                    .push(Item::new(crate::card::Organization { title: Some("Owner".into()), ..Default::default() }))
+                    .push(Item::new(crate::card::Organization { title: Some("Owner".into()), ..Default::default() }));
             },
             &[Field::Organizations],
             &["ORG:Example Inc;", "TITLE:Buyer"],
