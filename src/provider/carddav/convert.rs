@@ -61,7 +61,7 @@ pub fn read(raw: &[u8]) -> Read {
     if !lines.lines.iter().any(vcard::line::Line::is_property) {
         return Read::Opaque("this entry is not a contact: nothing in it can be read".to_owned());
     }
-    let vcard::Reading { card, picture, uid, is_group, members, found: _ } = vcard::read(&lines);
+    let vcard::Reading { card, picture, uid, is_group, members } = vcard::read(&lines);
     if is_group {
         let parts = [&card.family, &card.given];
         let name = card.display.clone().or_else(|| parts.into_iter().flatten().next().cloned()).unwrap_or_default();

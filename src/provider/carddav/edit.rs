@@ -52,7 +52,7 @@ pub fn edit(
     now: Option<Timestamp>,
 ) -> Result<Vec<u8>, EditError> {
     let (lines, _) = Lines::parse(raw).map_err(|why| EditError::Opaque(why.to_string()))?;
-    let Reading { card: before, found, is_group, .. } = vcard::read(&lines);
+    let (Reading { card: before, is_group, .. }, found) = vcard::read_places(&lines);
     if is_group {
         return Err(EditError::IsGroup);
     }
