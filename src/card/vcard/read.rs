@@ -1,6 +1,7 @@
 //! From lines to a card. Remembers for each value where it stands, so that it can be edited in place.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
 use super::labels::{self, Word};
 use super::line::{Line, Lines, Version};
@@ -72,6 +73,7 @@ fn collect(lines: &Lines<'_>) -> (Reading, Vec<Found>) {
     let mut reader = Reader { lines, found: Vec::with_capacity(32), details: Details::of(lines) };
     let mut reading = Reading::default();
     let mut companies = Vec::new();
+    let mut members = HashSet::new();
     for (at, line) in lines.lines.iter().enumerate() {
         let text = || line.text(lines.version);
         match line.prop {
@@ -79,7 +81,7 @@ fn collect(lines: &Lines<'_>) -> (Reading, Vec<Found>) {
             Prop::Kind | Prop::AppleKind => reading.is_group |= text().trim().eq_ignore_ascii_case("group"),
             Prop::Member | Prop::AppleMember => {
                 let uid = bare_uid(&text());
-                if !uid.is_empty() && !reading.members.contains(&uid) {
+                if !uid.is_empty() && members.insert(uid.clone()) {
                     reading.members.push(uid);
                 }
             }
@@ -111,29 +113,39 @@ pub fn bare_uid(text: &str) -> String {
     }
 }
 
-/// What details say about their groups.
+/// What details say about their groups, which are told apart without case (RFC 6350 §3.3).
 struct Details<'r> {
-    labels: Vec<(&'r str, Vec<String>)>,
-    countries: Vec<(&'r str, String)>,
+    labels: BTreeMap<Cow<'r, str>, Vec<String>>,
+    countries: BTreeMap<Cow<'r, str>, String>,
 }
 
 impl<'r> Details<'r> {
     fn of(lines: &'r Lines<'_>) -> Self {
-        let mut details = Self { labels: Vec::new(), countries: Vec::new() };
+        let mut details = Self { labels: BTreeMap::new(), countries: BTreeMap::new() };
         for line in &lines.lines {
             let Some(group) = line.group() else { continue };
             let text = || line.text(lines.version);
             match line.prop {
                 Prop::Label => {
-                    let labels = labels::of_label(&text()).iter().map(|label| tidy_label(label)).collect();
-                    details.labels.push((group, labels));
+                    let labels = labels::of_label(&text());
+                    details
+                        .labels
+                        .entry(lower(group))
+                        .or_default()
+                        .extend(labels.iter().map(|label| tidy_label(label)));
                 }
-                Prop::CountryCode => details.countries.push((group, text())),
+                Prop::CountryCode => {
+                    details.countries.entry(lower(group)).or_insert_with(text);
+                }
                 _ => {}
             }
         }
         details
     }
+}
+
+fn lower(group: &str) -> Cow<'_, str> {
+    if group.bytes().any(|b| b.is_ascii_uppercase()) { group.to_ascii_lowercase().into() } else { group.into() }
 }
 
 struct Reader<'r, 'a> {
@@ -166,10 +178,8 @@ impl Reader<'_, '_> {
                 Word::Label(label) => labels.insert(&tidy_label(&label)),
             }
         }
-        if let Some(group) = line.group() {
-            for (_, texts) in self.details.labels.iter().filter(|(of, _)| of.eq_ignore_ascii_case(group)) {
-                texts.iter().for_each(|label| labels.insert(label));
-            }
+        if let Some(texts) = line.group().and_then(|group| self.details.labels.get(&lower(group))) {
+            texts.iter().for_each(|label| labels.insert(label));
         }
         (labels, pref)
     }
@@ -293,9 +303,8 @@ impl Reader<'_, '_> {
             country: next(),
             country_code: line.param("CC").map(Into::into),
         };
-        if let Some(group) = line.group() {
-            let code = self.details.countries.iter().find(|(of, _)| of.eq_ignore_ascii_case(group));
-            address.country_code = address.country_code.or_else(|| code.map(|(_, code)| code.clone()));
+        if let Some(code) = line.group().and_then(|group| self.details.countries.get(&lower(group))) {
+            address.country_code.get_or_insert_with(|| code.clone());
         }
         self.push(Field::Addresses, Value::Address(address), at, 0);
     }
@@ -310,7 +319,7 @@ impl Reader<'_, '_> {
             let group = line.group().map(str::to_ascii_lowercase).filter(|group| {
                 let of_group =
                     |other: &&usize| self.lines.lines[**other].group().is_some_and(|of| of.eq_ignore_ascii_case(group));
-                self.details.labels.iter().any(|(of, _)| of.eq_ignore_ascii_case(group))
+                self.details.labels.contains_key(group.as_str())
                     || lines.iter().filter(of_group).count() > 1
                     || lines.iter().all(|other| self.lines.lines[*other].group().is_some())
             });

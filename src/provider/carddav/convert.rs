@@ -125,6 +125,48 @@ mod tests {
     }
 
     #[test]
+    fn new_cards_look_as_apple_and_the_rfc_have_them() {
+        use crate::card::{Address, Handle, Item, Organization, PartialDate};
+        let mut card = Card { given: Some("Ann".into()), family: Some("Lee".into()), ..Card::default() };
+        card.organizations
+            .push(Item::new(Organization { company: Some("Example Inc".into()), ..Organization::default() }));
+        card.emails.push(Item::<String>::new("ann@example.com").labelled("home").preferred());
+        card.phones.push(Item::<String>::new("+1 555-0102").labelled("mobile"));
+        card.phones.push(Item::<String>::new("+1 555-0103").labelled("Beach house"));
+        card.addresses.push(
+            Item::new(Address {
+                street: Some("1 Main St".into()),
+                country_code: Some("us".into()),
+                ..Address::default()
+            })
+            .labelled("work"),
+        );
+        card.messaging.push(Item::new(Handle { service: Some("Skype".into()), user: Some("ann".into()), uri: None }));
+        card.birthday = PartialDate::new(None, 4, 15);
+        card.anniversary = PartialDate::new(Some(2010), 6, 1);
+        let text = |version| {
+            String::from_utf8(write_new(&card, "0efc819a-536a-4d77-8070-733ebf12b49c", None, version)).unwrap()
+        };
+        assert_eq!(
+            text(Version::V3),
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nPRODID:-//contactd//contactd//EN\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n\
+             ORG:Example Inc;\r\nEMAIL;type=INTERNET;type=HOME;type=pref:ann@example.com\r\n\
+             TEL;type=CELL;type=VOICE:+1 555-0102\r\nitem1.TEL;type=VOICE:+1 555-0103\r\nitem1.X-ABLabel:Beach house\r\n\
+             item2.ADR;type=WORK:;;1 Main St;;;;\r\nitem2.X-ABADR:us\r\nIMPP;X-SERVICE-TYPE=Skype:skype:ann\r\n\
+             BDAY;X-APPLE-OMIT-YEAR=1604:1604-04-15\r\nitem3.X-ABDATE:2010-06-01\r\n\
+             item3.X-ABLabel:_$!<Anniversary>!$_\r\nUID:0efc819a-536a-4d77-8070-733ebf12b49c\r\nEND:VCARD\r\n"
+        );
+        assert_eq!(
+            text(Version::V4),
+            "BEGIN:VCARD\r\nVERSION:4.0\r\nPRODID:-//contactd//contactd//EN\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n\
+             ORG:Example Inc;\r\nEMAIL;TYPE=home;PREF=1:ann@example.com\r\n\
+             TEL;TYPE=cell:+1 555-0102\r\nitem1.TEL:+1 555-0103\r\nitem1.X-ABLabel:Beach house\r\n\
+             ADR;TYPE=work;CC=us:;;1 Main St;;;;\r\nIMPP;SERVICE-TYPE=Skype:skype:ann\r\n\
+             BDAY:--0415\r\nANNIVERSARY:20100601\r\nUID:urn:uuid:0efc819a-536a-4d77-8070-733ebf12b49c\r\nEND:VCARD\r\n"
+        );
+    }
+
+    #[test]
     fn what_is_no_card_is_opaque_with_a_reason() {
         for raw in [&b""[..], b"<html>", b"BEGIN:VCARD\r\nEND:VCARD\r\n"] {
             let Read::Opaque(why) = read(raw) else { panic!() };

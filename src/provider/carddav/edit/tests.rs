@@ -285,7 +285,7 @@ fn edits_are_small() {
             &[Field::Phones, Field::Relations, Field::Categories],
             &[],
             &[
-                "TEL;type=VOICE;type=WORK:555-0199",
+                "TEL;type=WORK;type=VOICE:555-0199",
                 "item5.X-ABRELATEDNAMES:John",
                 "item5.X-ABLabel:_$!<Spouse>!$_",
                 "CATEGORIES:a\\, b",
