@@ -259,8 +259,11 @@ impl Writer {
                 None => texts.push(label_of(label, self.version)),
             }
         }
-        let noise = noise_of(prop, &types, self.version);
-        let params = noise.into_iter().chain(types).map(|word| self.type_param(word));
+        // As Apple has them: `INTERNET` first, `VOICE` last.
+        if let Some(noise) = noise_of(prop, &types, self.version) {
+            types.insert(if prop == Prop::Email { 0 } else { types.len() }, noise);
+        }
+        let params = types.into_iter().map(|word| self.type_param(word));
         (params.chain(preferred.then(|| self.pref_param())).collect(), texts)
     }
 
