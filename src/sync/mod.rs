@@ -14,5 +14,6 @@ pub mod operation;
 pub mod pairing;
 pub mod plan;
 pub mod reconcile;
+pub mod retry;
 pub mod settings;
 pub mod view;
