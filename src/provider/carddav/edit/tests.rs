@@ -20,7 +20,7 @@ fn crlf(raw: &[u8]) -> Vec<u8> {
 /// With lines that we don't know, folded by somebody else.
 fn with_unknown(raw: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(raw.to_vec()).unwrap();
-    text.replace("FN:", "X-UNKNOWN;X-a=\"b;c\":v,a;l\\u\r\n  e\r\nitem77.X-FOO:bar\r\nFN:").into_bytes()
+    text.replacen("\r\nFN:", "\r\nX-UNKNOWN;X-a=\"b;c\":v,a;l\\u\r\n  e\r\nitem77.X-FOO:bar\r\nFN:", 1).into_bytes()
 }
 
 fn sorted(value: FieldValue) -> FieldValue {
