@@ -6,8 +6,12 @@
 
 pub mod card;
 pub mod clock;
+pub mod config;
 pub mod crm;
+pub mod engine;
 pub mod ids;
 pub mod provider;
+pub mod seal;
+pub mod secret;
 pub mod store;
 pub mod sync;

@@ -25,6 +25,34 @@ pub enum VisibleTo {
     Company,
 }
 
+impl VisibleTo {
+    /// All of them, from narrow to wide.
+    pub const ALL: [Self; 5] =
+        [Self::Owner, Self::OwnerAndFollowers, Self::OwnerRole, Self::OwnerRoleAndBelow, Self::Company];
+
+    /// As it is written in settings and in the API: `owner_role`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::OwnerAndFollowers => "owner_and_followers",
+            Self::OwnerRole => "owner_role",
+            Self::OwnerRoleAndBelow => "owner_role_and_below",
+            Self::Company => "company",
+        }
+    }
+
+    /// As a person would say it: `everybody with the owner's role`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Owner => "its owner only",
+            Self::OwnerAndFollowers => "its owner and followers",
+            Self::OwnerRole => "everybody with the owner's role",
+            Self::OwnerRoleAndBelow => "everybody with the owner's role or one below it",
+            Self::Company => "everybody in the company",
+        }
+    }
+}
+
 /// Where a person stands in life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]

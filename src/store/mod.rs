@@ -18,6 +18,7 @@ use crate::ids::{
     RemoteId, Revision, RunId, Timestamp, Token, UserId,
 };
 use crate::sync::operation::Operation;
+pub use crate::sync::pairing::Candidate;
 use crate::sync::plan::{About, Clash, Deletion};
 use crate::sync::settings::Settings;
 use crate::sync::view::{Answer, Intent, Link, LinkState, Roster, Seen, StoredSeen, Subject};
@@ -171,20 +172,6 @@ pub enum Kind {
     Roster,
     /// [`Seen::Gone`].
     Gone,
-}
-
-/// A record that no link speaks for, and a person who could be the same.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Candidate {
-    /// The record.
-    pub remote: RemoteId,
-    /// The person.
-    pub person: PersonId,
-    /// How strong the key is that they share; lower is stronger (`card::normalize::Strength` as its place in order).
-    pub strength: u8,
-    /// Whether the person is visible to no more people than the account's default would make it; a wider one is only a
-    /// proposal (rule 13).
-    pub narrow: bool,
 }
 
 /// A conflict as stored.
@@ -432,7 +419,8 @@ pub enum Change {
         generation: i64,
         /// The rows, with the times of their fields.
         rows: Vec<(Seen, BTreeMap<Field, Timestamp>)>,
-        /// Whether this is the echo of our own write: stamped as written now, and settled if `settled`.
+        /// Whether this is the echo of our own write: stamped as written now, and settled; what is still to be looked at
+        /// is said by an `UnsettleRecord` after it.
         echo: bool,
     },
     /// These rows are still as they were: stamped with the generation.
@@ -548,6 +536,8 @@ pub trait Store: Send + Sync {
     async fn rosters(&self, account: AccountId) -> Result<Vec<Roster>, StoreError>;
     /// The records with these UIDs, whatever was seen of them but gone.
     async fn by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError>;
+    /// The UID that the record had when it was last seen, gone ones included.
+    async fn uid_of(&self, account: AccountId, id: &RemoteId) -> Result<Option<String>, StoreError>;
     /// Present records that no open link speaks for and that could be where a lost record went: same token, same UID, or
     /// same content, in this order.
     async fn refind(
@@ -582,6 +572,8 @@ pub trait Store: Send + Sync {
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError>;
     /// Which of these tokens are ours, with the link that each was made for.
     async fn tokens(&self, account: AccountId, tokens: &[Token]) -> Result<Vec<(Token, LinkId)>, StoreError>;
+    /// Open links whose record is gone and unsettled: before that counts, the record is looked for elsewhere.
+    async fn lost(&self, account: AccountId) -> Result<Vec<Link>, StoreError>;
     /// A link.
     async fn link(&self, id: LinkId) -> Result<Option<Link>, StoreError>;
     /// What the guard asks.

@@ -328,6 +328,12 @@ fn ended_or_push(link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decisi
         LinkState::Deleted if person.person.is_live() && person.access && facts.two_way() => {
             steps(vec![create(person, facts)])
         }
+        // Its create was refused or not tried: again, over the same link and with the same token (rule 14).
+        LinkState::Live if link.remote.is_none() => match person.person.is_live() {
+            true if person.access && facts.two_way() => steps(vec![create(person, facts)]),
+            true => waits(if person.access { Waits::OneWay } else { Waits::Frozen }),
+            false => steps(vec![Step::State(LinkState::Deleted)]),
+        },
         LinkState::Live | LinkState::Left | LinkState::Frozen => waits(Waits::OpenIntent),
         state => waits(Waits::Ended(state)),
     }

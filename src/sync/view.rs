@@ -187,6 +187,9 @@ pub struct Link {
     pub origin: Origin,
     /// Whether anything flows, and if not, why.
     pub state: LinkState,
+    /// What a record that we create for it carries; the same for every attempt (rule 14). `None` where the record came
+    /// from there.
+    pub token: Option<Token>,
     /// What both sides were when they last agreed.
     pub base: Base,
     /// The person's revision at the base.

@@ -1,0 +1,176 @@
+//! From what is unsettled to decisions: pairing over the whole set, pictures behind addresses, then `sync::reconcile`.
+//!
+//! Used by the run and by the preview alike, so that what was shown is what is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Running, SyncError};
+use crate::card::{Card, Photo};
+use crate::ids::PersonId;
+use crate::store::{Change, SubjectKey};
+use crate::sync::pairing::{self, Pairing};
+use crate::sync::plan::{Decision, Step};
+use crate::sync::reconcile::{Meeting, reconcile};
+use crate::sync::view::{Base, Seen, Subject};
+
+/// What is decided for one subject.
+pub(super) struct Decided {
+    pub(super) key: SubjectKey,
+    pub(super) subject: Subject,
+    pub(super) decision: Decision,
+}
+
+/// What pairing found for a whole round.
+pub(super) struct Met {
+    pairing: Pairing,
+    people: BTreeSet<PersonId>,
+}
+
+impl Running<'_> {
+    /// Pairs what is unlinked, over the whole account.
+    pub(super) async fn meet(&self) -> Result<Met, SyncError> {
+        if !self.complete {
+            return Ok(self.meet_none());
+        }
+        let candidates = self.store().candidates(self.account.id, self.engine.options.popular).await?;
+        let pairing = pairing::pair(&candidates);
+        // A person who is about to be matched is not pushed beside its record either.
+        let people = pairing.people_in_question().into_iter().chain(pairing.same.values().copied()).collect();
+        Ok(Met { pairing, people })
+    }
+
+    /// No pairing: for subjects that are linked.
+    pub(super) fn meet_none(&self) -> Met {
+        Met { pairing: Pairing::default(), people: BTreeSet::new() }
+    }
+
+    /// Decides a page of subjects.
+    pub(super) async fn decide(
+        &mut self,
+        page: Vec<(SubjectKey, Subject)>,
+        met: &Met,
+    ) -> Result<Vec<Decided>, SyncError> {
+        let mut page = page;
+        self.fill_matches(&mut page, met).await?;
+        let aliases = self.photos(&mut page).await?;
+        let facts = self.facts();
+        let decide = |(key, subject): (SubjectKey, Subject)| {
+            let meeting = match &key {
+                SubjectKey::Record(id) if met.pairing.in_question.contains_key(id) => Meeting::InQuestion,
+                SubjectKey::Record(id) if met.pairing.same.contains_key(id) => Meeting::Same,
+                SubjectKey::Person(id) if met.people.contains(id) => Meeting::InQuestion,
+                SubjectKey::Record(_) | SubjectKey::Person(_) => Meeting::Alone,
+            };
+            let mut decision = reconcile(&subject, meeting, &facts);
+            if !aliases.is_empty() {
+                with_photos(&mut decision, &aliases);
+            }
+            Decided { key, subject, decision }
+        };
+        Ok(page.into_iter().map(decide).collect())
+    }
+
+    /// Puts the matched person into the subject of its record.
+    async fn fill_matches(&self, page: &mut [(SubjectKey, Subject)], met: &Met) -> Result<(), SyncError> {
+        let wanted: Vec<(usize, SubjectKey)> = page
+            .iter()
+            .enumerate()
+            .filter_map(|(i, (key, subject))| match key {
+                SubjectKey::Record(id) if subject.link.is_none() => {
+                    met.pairing.same.get(id).map(|p| (i, SubjectKey::Person(*p)))
+                }
+                _ => None,
+            })
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<SubjectKey> = wanted.iter().map(|(_, key)| key.clone()).collect();
+        for ((i, _), found) in wanted.iter().zip(self.store().subjects(self.account.id, &keys).await?) {
+            let usable = found.link.as_ref().is_none_or(|l| !l.state.is_open()) && !found.blocked;
+            page[*i].1.person = found.person.filter(|p| usable && p.access && p.person.is_live());
+        }
+        Ok(())
+    }
+
+    /// Pictures that the provider shows by address: the bytes are fetched once per address. Where that fails, the picture is
+    /// unknown for now: it looks as it did at the base, so that nothing is taken or removed.
+    async fn photos(&mut self, page: &mut [(SubjectKey, Subject)]) -> Result<BTreeMap<String, String>, SyncError> {
+        let mut wanted = BTreeSet::new();
+        for (_, subject) in page.iter() {
+            if let Some((shown, agreed)) = photo_by_address(subject)
+                && agreed.as_ref() != Some(&shown)
+            {
+                wanted.insert(shown.hash);
+            }
+            if let Some(photo) = subject.link.as_ref().and_then(|l| l.base.theirs.photo.as_ref()) {
+                wanted.insert(photo.hash.clone());
+            }
+        }
+        wanted.retain(|hash| hash.starts_with("url:"));
+        if wanted.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut aliases = self.store().photo_aliases(&wanted.into_iter().collect::<Vec<_>>()).await?;
+        for (key, subject) in page.iter_mut() {
+            let Some((shown, agreed)) = photo_by_address(subject) else { continue };
+            if aliases.contains_key(&shown.hash) || agreed.as_ref() == Some(&shown) {
+                continue;
+            }
+            let Some(Seen::Present(record)) = subject.seen.as_mut().map(|s| &mut s.seen) else { continue };
+            let mut commit = crate::store::Commit::new(Some(&self.lease), self.engine.world.now());
+            match self.provider.photo(record).await {
+                Ok(Some(blob)) => {
+                    aliases.insert(shown.hash.clone(), blob.hash.clone());
+                    commit.changes.push(Change::PutPhotoAlias { address: shown.hash, hash: blob.hash.clone() });
+                    commit.changes.push(Change::PutBlob(blob));
+                }
+                Ok(None) | Err(_) => {
+                    record.body.photo = agreed;
+                    let reason = "its picture could not be fetched; the rest is in sync".to_owned();
+                    let change = self.failed(key.clone(), reason);
+                    commit.changes.push(change);
+                }
+            }
+            self.engine.store.commit(commit).await?;
+        }
+        Ok(aliases)
+    }
+}
+
+/// The picture that the record shows by address, and the one agreed on.
+fn photo_by_address(subject: &Subject) -> Option<(Photo, Option<Photo>)> {
+    let Some(Seen::Present(record)) = subject.seen.as_ref().map(|s| &s.seen) else { return None };
+    let shown = record.body.photo.clone().filter(|p| p.hash.starts_with("url:"))?;
+    Some((shown, subject.link.as_ref().and_then(|l| l.base.theirs.photo.clone())))
+}
+
+/// On our side a picture is its bytes, never an address of somebody else's.
+fn with_photos(decision: &mut Decision, aliases: &BTreeMap<String, String>) {
+    let ours = |card: &mut Card| {
+        if let Some(photo) = &mut card.photo
+            && let Some(hash) = aliases.get(&photo.hash)
+        {
+            photo.hash.clone_from(hash);
+        }
+    };
+    let base = |b: &mut Base| ours(&mut b.ours);
+    for step in &mut decision.steps {
+        match step {
+            Step::CreateLocal { card, base: b } => {
+                ours(card);
+                base(b);
+            }
+            Step::Match(b) | Step::Rebase(b) => base(b),
+            Step::UpdateLocal { card, .. } => ours(card),
+            Step::CreateRemote(out) | Step::UpdateRemote(out) => ours(&mut out.ours),
+            Step::TrashLocal
+            | Step::RestoreLocal
+            | Step::DeleteRemote
+            | Step::State(_)
+            | Step::Conflict(_)
+            | Step::AskDeletion(_)
+            | Step::Tag => {}
+        }
+    }
+}

@@ -1,0 +1,617 @@
+//! Pages of a provider become observations.
+//!
+//! Owns: rules 9, 16 and 17: each page is one commit, the cursor goes with the last one, silence deletes nothing, and what
+//! a complete listing lacks is asked for by id before it counts as gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Running, SyncError};
+use crate::card::field::Field;
+use crate::ids::{RemoteId, Timestamp};
+use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
+use crate::store::{Change, CollectionState, Commit, Kind, Known};
+use crate::sync::caps;
+use crate::sync::settings::Scope;
+use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
+
+/// How often a collection is listed anew within one run when its tokens are refused.
+const RELISTS: usize = 2;
+
+/// A page's rows on their way into the store.
+#[derive(Default)]
+struct Rows {
+    seen: Vec<Seen>,
+    touched: Vec<RemoteId>,
+    blobs: Vec<Blob>,
+}
+
+impl Running<'_> {
+    pub(super) async fn pull(&mut self) -> Result<(), SyncError> {
+        let mut collections = self.store().collections(self.account.id).await?;
+        // The set of address books is asked for only when one is to be listed in full: at rest a sync costs one request.
+        if collections.is_empty() || collections.iter().any(|c| c.cursor.is_none()) {
+            collections = self.refresh_collections(collections).await?;
+        }
+        for collection in collections {
+            self.pull_collection(collection).await?;
+        }
+        let collections = self.store().collections(self.account.id).await?;
+        if let Some(home) = collections.iter().find(|c| c.writable).or(collections.first()) {
+            self.home = home.id.clone();
+        }
+        self.complete = !collections.is_empty() && collections.iter().all(|c| c.listed);
+        Ok(())
+    }
+
+    async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
+        let mailbox = self.provider.check().await?;
+        if (&mailbox.tenant, &mailbox.subject) != (&self.account.tenant, &self.account.subject) {
+            // Another mailbox behind the same address: nothing of it is compared with what we know (rule 9).
+            return Err(SyncError::Halted(
+                "the server shows another mailbox than the one that was connected; remove the account and add it again if that is meant".to_owned(),
+            ));
+        }
+        let mut commit = self.commit();
+        let mut all = Vec::new();
+        for found in self.provider.collections().await? {
+            let state = match known.iter().find(|c| c.id == found.id) {
+                Some(state) => CollectionState { name: found.name, writable: found.writable, ..state.clone() },
+                None => CollectionState {
+                    id: found.id,
+                    name: found.name,
+                    writable: found.writable,
+                    cursor: None,
+                    generation: 0,
+                    listing: None,
+                    listed: false,
+                },
+            };
+            commit.changes.push(Change::PutCollection(self.account.id, state.clone()));
+            all.push(state);
+        }
+        if all.is_empty() {
+            return Err(SyncError::Halted("the server shows no address book; nothing was changed".to_owned()));
+        }
+        self.store_all(commit, Vec::new()).await?;
+        Ok(all)
+    }
+
+    async fn pull_collection(&mut self, mut collection: CollectionState) -> Result<(), SyncError> {
+        let mut relists = 0;
+        let mut affected = BTreeSet::new();
+        loop {
+            self.keep_lease().await?;
+            if collection.cursor.is_none() && collection.listing.is_none() {
+                collection.generation += 1;
+                collection.listing = Some((self.now(), None));
+                let mut commit = self.commit();
+                commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
+                self.store_all(commit, Vec::new()).await?;
+            }
+            let from = match (&collection.listing, &collection.cursor) {
+                (Some((_, Some(page))), _) => From::Page(page),
+                (None, Some(cursor)) => From::Cursor(cursor),
+                _ => From::Start,
+            };
+            let changes = match self.provider.changes(&collection.id, from).await {
+                Ok(changes) => changes,
+                Err(error) if error.retry == Retry::Relist && relists < RELISTS => {
+                    // What was seen stays, and is not fetched again (rules 16, 17).
+                    relists += 1;
+                    collection.cursor = None;
+                    collection.listing = None;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let next = changes.next.clone();
+            let full = collection.listing.is_some();
+            self.take_page(&collection, changes, full, &mut affected).await?;
+            let mut commit = self.commit();
+            match next {
+                Next::Page(page) => {
+                    match &mut collection.listing {
+                        Some((_, at)) => *at = Some(page),
+                        // A delta in pages: its pages are worth nothing without the end, so it starts anew after a crash.
+                        None => return self.pull_delta_pages(collection, page, affected).await,
+                    }
+                    commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
+                    self.store_all(commit, Vec::new()).await?;
+                }
+                Next::Done(cursor) => {
+                    if let Some((started, _)) = collection.listing {
+                        self.sweep(&collection, started).await?;
+                    }
+                    self.regroup(&collection, affected).await?;
+                    let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
+                    collection.listed = true;
+                    collection.listing = None;
+                    collection.cursor = Some(cursor);
+                    if !quiet {
+                        commit.changes.push(Change::PutCollection(self.account.id, collection));
+                        self.store_all(commit, Vec::new()).await?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The further pages of a delta. The cursor stays the old one until the last page is stored.
+    async fn pull_delta_pages(
+        &mut self,
+        mut collection: CollectionState,
+        first: crate::ids::PageToken,
+        mut affected: BTreeSet<String>,
+    ) -> Result<(), SyncError> {
+        let mut page = first;
+        loop {
+            self.keep_lease().await?;
+            let changes = match self.provider.changes(&collection.id, From::Page(&page)).await {
+                Ok(changes) => changes,
+                // The next run asks again from the old cursor.
+                Err(error) if error.retry == Retry::Relist => {
+                    self.unfinished = true;
+                    return self.regroup(&collection, affected).await;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let next = changes.next.clone();
+            self.take_page(&collection, changes, false, &mut affected).await?;
+            match next {
+                Next::Page(token) => page = token,
+                Next::Done(cursor) => {
+                    self.regroup(&collection, affected).await?;
+                    collection.cursor = Some(cursor);
+                    let mut commit = self.commit();
+                    commit.changes.push(Change::PutCollection(self.account.id, collection));
+                    return self.store_all(commit, Vec::new()).await;
+                }
+            }
+        }
+    }
+
+    /// Stores what a page shows; what it only lists is fetched where we don't have it.
+    async fn take_page(
+        &mut self,
+        collection: &CollectionState,
+        changes: Changes,
+        full: bool,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
+        let Changes { seen, mut listed, blobs, .. } = changes;
+        if !seen.is_empty() {
+            let mut rest = seen.into_iter();
+            loop {
+                let part: Vec<Seen> = rest.by_ref().take(self.engine.options.page).collect();
+                if part.is_empty() {
+                    break;
+                }
+                let part = self.confirm_recent(part).await?;
+                self.observe(collection, Rows { seen: part, ..Rows::default() }, affected).await?;
+            }
+        }
+        for blob in blobs {
+            let mut commit = self.commit();
+            commit.changes.push(Change::PutBlob(blob));
+            self.store_all(commit, Vec::new()).await?;
+        }
+        if full {
+            self.compare_listing(collection, &mut listed, affected).await
+        } else {
+            self.compare_delta(collection, listed, affected).await
+        }
+    }
+
+    /// What a full listing lists, against what we know, both in order of id: pages of what we know, never all of it.
+    async fn compare_listing(
+        &mut self,
+        collection: &CollectionState,
+        listed: &mut [Listed],
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
+        if listed.is_empty() {
+            return Ok(());
+        }
+        listed.sort_by(|a, b| a.at.id.cmp(&b.at.id));
+        let mut known: Vec<Known> = Vec::new();
+        let (mut place, mut last, mut ended) = (0, None::<RemoteId>, false);
+        let mut todo = Vec::new();
+        let mut touched = Vec::new();
+        for (i, row) in listed.iter().enumerate() {
+            if i > 0 && listed[i - 1].at.id == row.at.id {
+                continue; // some servers list a record twice
+            }
+            loop {
+                while place < known.len() && known[place].id < row.at.id {
+                    place += 1;
+                }
+                if place < known.len() || ended {
+                    break;
+                }
+                known = self.store().listing(self.account.id, &collection.id, last.as_ref(), 2000).await?;
+                last = known.last().map(|k| k.id.clone()).or(last);
+                (place, ended) = (0, known.is_empty());
+            }
+            let at_hand = known.get(place).filter(|k| k.id == row.at.id);
+            self.sort_out(row, at_hand, &mut todo, &mut touched);
+        }
+        self.fetch_and_touch(collection, todo, touched, true, affected).await
+    }
+
+    async fn compare_delta(
+        &mut self,
+        collection: &CollectionState,
+        listed: Vec<Listed>,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
+        let mut rest = listed.into_iter();
+        loop {
+            let part: Vec<Listed> = rest.by_ref().take(self.engine.options.page).collect();
+            if part.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<RemoteId> = part.iter().map(|l| l.at.id.clone()).collect();
+            let known = self.store().known(self.account.id, &ids).await?;
+            let (mut todo, mut touched) = (Vec::new(), Vec::new());
+            for (row, known) in part.iter().zip(&known) {
+                self.sort_out(row, known.as_ref(), &mut todo, &mut touched);
+            }
+            self.fetch_and_touch(collection, todo, touched, false, affected).await?;
+        }
+    }
+
+    fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
+        match known {
+            Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => {
+                touched.push(row.at.id.clone())
+            }
+            _ => todo.push(row.at.clone()),
+        }
+    }
+
+    async fn fetch_and_touch(
+        &mut self,
+        collection: &CollectionState,
+        todo: Vec<RemoteRef>,
+        touched: Vec<RemoteId>,
+        full: bool,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
+        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        for refs in todo.chunks(batch) {
+            self.keep_lease().await?;
+            let rows = self.fetched(refs).await?;
+            self.observe(collection, rows, affected).await?;
+        }
+        for ids in touched.chunks(self.engine.options.page.max(1) * 4) {
+            self.keep_lease().await?;
+            if full {
+                self.rescope(collection, ids, affected).await?;
+                let mut commit = self.commit();
+                commit.changes.push(Change::Touch {
+                    account: self.account.id,
+                    ids: ids.to_vec(),
+                    generation: collection.generation,
+                });
+                self.store_all(commit, Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches records; what the provider does not answer for is left for another time.
+    async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
+        let mut rows = Rows::default();
+        for (at, fetched) in refs.iter().zip(self.provider.fetch(refs).await?) {
+            match fetched {
+                Fetched::There(seen, blobs) => {
+                    rows.seen.push(seen);
+                    rows.blobs.extend(blobs);
+                }
+                Fetched::Gone => rows.seen.push(Seen::Gone(at.id.clone())),
+                Fetched::Unknown => self.unfinished = true,
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Reads these records of a collection again.
+    pub(super) async fn refetch(&mut self, collection: &CollectionState, refs: &[RemoteRef]) -> Result<(), SyncError> {
+        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let mut affected = BTreeSet::new();
+        for refs in refs.chunks(batch) {
+            let rows = self.fetched(refs).await?;
+            self.observe(collection, rows, &mut affected).await?;
+        }
+        self.regroup(collection, affected).await
+    }
+
+    /// After a full listing: what it did not name is asked for by id; only what the provider then says is gone, is gone.
+    async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<(), SyncError> {
+        let written_before = started.plus(-self.provider.capabilities().settle);
+        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let mut after: Option<RemoteId> = None;
+        let mut affected = BTreeSet::new();
+        loop {
+            self.keep_lease().await?;
+            let unnamed = self
+                .store()
+                .unnamed(self.account.id, &collection.id, collection.generation, written_before, after.as_ref(), batch)
+                .await?;
+            let Some(last) = unnamed.last() else { break };
+            after = Some(last.id.clone());
+            let refs: Vec<RemoteRef> = unnamed
+                .into_iter()
+                .map(|k| RemoteRef { collection: collection.id.clone(), id: k.id, etag: k.etag })
+                .collect();
+            let rows = self.fetched(&refs).await?;
+            self.observe(collection, rows, &mut affected).await?;
+        }
+        self.regroup(collection, affected).await
+    }
+
+    /// A record that we wrote a moment ago may still be shown as it was before: it is asked for by id first.
+    async fn confirm_recent(&mut self, seen: Vec<Seen>) -> Result<Vec<Seen>, SyncError> {
+        let settle = self.provider.capabilities().settle;
+        if settle == 0 {
+            return Ok(seen);
+        }
+        let ids: Vec<RemoteId> = seen.iter().map(|s| s.id().clone()).collect();
+        let known = self.store().known(self.account.id, &ids).await?;
+        let now = self.now();
+        let mut result = Vec::new();
+        for (seen, known) in seen.into_iter().zip(known) {
+            let recent = known.as_ref().is_some_and(|k| k.written.is_some_and(|w| now.since(w) <= settle));
+            let same =
+                known.as_ref().is_some_and(|k| seen.at().is_some_and(|at| at.etag.is_some() && at.etag == k.etag));
+            if !recent || same {
+                result.push(seen);
+                continue;
+            }
+            let collection = seen.at().map(|at| at.collection.clone());
+            let at =
+                RemoteRef { collection: collection.unwrap_or_else(|| "".into()), id: seen.id().clone(), etag: None };
+            result.extend(self.fetched(&[at]).await?.seen);
+        }
+        Ok(result)
+    }
+
+    /// Stores observations: scoped, with the times of their fields.
+    async fn observe(
+        &mut self,
+        collection: &CollectionState,
+        rows: Rows,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
+        let Rows { seen, blobs, .. } = rows;
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<RemoteId> = seen.iter().map(|s| s.id().clone()).collect();
+        let before = self.store().seen(self.account.id, &ids).await?;
+        let mut commit = self.commit();
+        commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+        let mut stored = Vec::with_capacity(seen.len());
+        for (seen, before) in seen.into_iter().zip(before) {
+            if let Some(row) = self.admit(seen, before, &mut commit, affected).await? {
+                stored.push(row);
+            }
+        }
+        commit.changes.push(Change::Observe {
+            account: self.account.id,
+            collection: collection.id.clone(),
+            generation: collection.generation,
+            rows: stored,
+            echo: false,
+        });
+        self.store_all(commit, Vec::new()).await
+    }
+
+    /// One observation: what of it is stored.
+    async fn admit(
+        &mut self,
+        seen: Seen,
+        before: Option<StoredSeen>,
+        commit: &mut Commit,
+        affected: &mut BTreeSet<String>,
+    ) -> Result<Option<(Seen, BTreeMap<Field, Timestamp>)>, SyncError> {
+        match seen {
+            Seen::Present(record) => {
+                for former in record.formerly.iter().filter(|id| **id != record.at.id) {
+                    self.follow_former(former, &record, commit).await?;
+                }
+                if let Some(old) = present(before.as_ref())
+                    && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)
+                    && new_time < old_time
+                {
+                    return Ok(None); // an older state of the record, from a lagging replica
+                }
+                let times = self.times(&record, before.as_ref());
+                Ok(Some((self.scoped(record), times)))
+            }
+            Seen::Roster(roster) => {
+                affected.extend(self.membership.change(&roster.at.id.clone(), Some(roster.clone())));
+                Ok(Some((Seen::Roster(roster), BTreeMap::new())))
+            }
+            Seen::Gone(id) => {
+                if let Some(roster) = self.membership.roster(&id) {
+                    if self.account.settings.scope == Scope::Group(roster.group.clone()) {
+                        // A deleted label is not that many leavings (R8).
+                        return Err(SyncError::Halted(format!(
+                            "the sync group '{}' no longer exists in the address book; choose another one, or everything",
+                            roster.name
+                        )));
+                    }
+                    affected.extend(self.membership.change(&id, None));
+                }
+                Ok(Some((Seen::Gone(id), BTreeMap::new())))
+            }
+            // What could be read before and can't be read now keeps what was read: the row says so, its person stays.
+            other => Ok(Some((other, before.map(|b| b.times).unwrap_or_default()))),
+        }
+    }
+
+    /// The record as it takes part, or only its existence where it is outside the sync group.
+    pub(super) fn scoped(&self, mut record: RemoteRecord) -> Seen {
+        record.groups.append(&mut self.membership.of(record.uid.as_deref()));
+        if self.in_scope(&record.at.id, &record.groups) {
+            Seen::Present(record)
+        } else {
+            Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
+        }
+    }
+
+    /// When each field got its value: the provider's time for what changed since our last look, the old time for the rest.
+    fn times(&self, record: &RemoteRecord, before: Option<&StoredSeen>) -> BTreeMap<Field, Timestamp> {
+        let now = self.now();
+        let modified = record.modified.map(|t| t.min(now));
+        let old = present(before);
+        let mut times = before.map(|b| b.times.clone()).unwrap_or_default();
+        for field in Field::ALL.iter().copied() {
+            let changed = match old {
+                Some(old) => !old.body.same(&record.body, field),
+                None => record.body.has(field),
+            };
+            if changed {
+                match modified {
+                    Some(time) => times.insert(field, time),
+                    None => times.remove(&field),
+                };
+            }
+        }
+        times
+    }
+
+    /// The provider says that this record was known under another id: the link moves with its base.
+    async fn follow_former(
+        &mut self,
+        former: &RemoteId,
+        record: &RemoteRecord,
+        commit: &mut Commit,
+    ) -> Result<(), SyncError> {
+        let subjects =
+            self.store().subjects(self.account.id, &[crate::store::SubjectKey::Record(former.clone())]).await?;
+        for link in subjects
+            .into_iter()
+            .filter_map(|s| s.link)
+            .filter(|l| l.state.is_open() && l.remote.as_ref() == Some(former))
+        {
+            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(record.at.id.clone()), ..link })));
+            commit.changes.push(Change::UnsettleRecord(self.account.id, record.at.id.clone()));
+        }
+        Ok(())
+    }
+
+    /// Members whose groups changed with a group card take part, or no longer do.
+    async fn regroup(&mut self, collection: &CollectionState, affected: BTreeSet<String>) -> Result<(), SyncError> {
+        let uids: Vec<String> = affected.into_iter().collect();
+        for uids in uids.chunks(self.engine.options.page.max(1)) {
+            let ids: Vec<RemoteId> =
+                self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
+            self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.
+    async fn rescope(
+        &mut self,
+        collection: &CollectionState,
+        ids: &[RemoteId],
+        affected: &mut BTreeSet<String>,
+    ) -> Result<(), SyncError> {
+        if self.account.settings.scope == Scope::All && !self.has_outside(ids).await? {
+            return Ok(());
+        }
+        for ids in ids.chunks(self.engine.options.page.max(1)) {
+            let mut come = Vec::new();
+            let mut stay = Vec::new();
+            for stored in self.store().seen(self.account.id, ids).await?.into_iter().flatten() {
+                match stored.seen {
+                    Seen::Outside { at, groups, uid } => {
+                        let now_in = self.groups_now(groups.clone(), uid.as_deref());
+                        if self.in_scope(&at.id, &now_in) {
+                            come.push(at);
+                        } else if now_in != groups {
+                            stay.push((Seen::Outside { at, groups: now_in, uid }, stored.times));
+                        }
+                    }
+                    Seen::Present(mut record) => {
+                        let now_in = self.groups_now(record.groups.clone(), record.uid.as_deref());
+                        if now_in != record.groups || !self.in_scope(&record.at.id, &now_in) {
+                            record.groups = now_in;
+                            let seen = if self.in_scope(&record.at.id, &record.groups) {
+                                Seen::Present(record)
+                            } else {
+                                Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
+                            };
+                            stay.push((seen, stored.times));
+                        }
+                    }
+                    Seen::Unreadable(..) | Seen::Roster(_) | Seen::Gone(_) => {}
+                }
+            }
+            if !stay.is_empty() {
+                let mut commit = self.commit();
+                let (account, generation) = (self.account.id, collection.generation);
+                commit.changes.push(Change::Observe {
+                    account,
+                    collection: collection.id.clone(),
+                    generation,
+                    rows: stay,
+                    echo: false,
+                });
+                self.store_all(commit, Vec::new()).await?;
+            }
+            let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+            for refs in come.chunks(batch) {
+                let rows = self.fetched(refs).await?;
+                self.observe(collection, rows, affected).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_outside(&self, ids: &[RemoteId]) -> Result<bool, SyncError> {
+        let known = self.store().known(self.account.id, ids).await?;
+        Ok(known.into_iter().flatten().any(|k| k.kind == Kind::Outside))
+    }
+
+    /// A record's groups, with those that rosters give it as they are now.
+    fn groups_now(&self, stored: crate::sync::view::Groups, uid: Option<&str>) -> crate::sync::view::Groups {
+        match self.provider.capabilities().membership {
+            caps::Membership::Roster => self.membership.of(uid),
+            caps::Membership::InRecord | caps::Membership::Joined => stored,
+        }
+    }
+
+    /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).
+    pub(super) async fn find_lost(&mut self) -> Result<(), SyncError> {
+        for link in self.store().lost(self.account.id).await? {
+            if !matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen) {
+                continue;
+            }
+            let gone = link.remote.clone();
+            let uid = match &gone {
+                Some(id) => self.store().uid_of(self.account.id, id).await?,
+                None => None,
+            };
+            let found = self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?;
+            let Some(new) = found.into_iter().find(|id| Some(id) != gone.as_ref()) else { continue };
+            let mut commit = self.commit();
+            commit.expect.push(crate::store::Expect::Unlinked(self.account.id, new.clone()));
+            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(new.clone()), ..link })));
+            commit.changes.push(Change::UnsettleRecord(self.account.id, new));
+            self.store_all(commit, Vec::new()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn present(stored: Option<&StoredSeen>) -> Option<&RemoteRecord> {
+    match stored.map(|s| &s.seen) {
+        Some(Seen::Present(record)) => Some(record),
+        _ => None,
+    }
+}

@@ -1,0 +1,309 @@
+//! Open intents go to the provider, and are closed with what came of them.
+//!
+//! Owns: rule 14's other half: the intent stands in the store before the first byte leaves, and is closed in one commit with
+//! the echo. An answer that was lost leaves the intent open; `settle` looks for what became of it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+
+use super::{Running, SyncError};
+use crate::ids::{LinkId, RemoteId, Timestamp};
+use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
+use crate::store::{Change, Commit, SubjectKey};
+use crate::sync::echo::{self, Landed};
+use crate::sync::operation::{self, Effect, RemoteChange};
+use crate::sync::view::{Groups, Intent, LinkState, RemoteRecord, RemoteRef, Roster, Seen, Send};
+use crate::sync::{caps, settings};
+
+impl Running<'_> {
+    /// Sends intents that have just been stored. What needs a record that does not exist yet comes after its create.
+    pub(super) async fn send(&mut self, intents: Vec<Intent>) -> Result<(), SyncError> {
+        if intents.is_empty() {
+            return Ok(());
+        }
+        let (joins, rest): (Vec<_>, Vec<_>) =
+            intents.into_iter().partition(|i| matches!(i.what, Send::Join(_) | Send::Leave(_)));
+        let mut records: BTreeMap<LinkId, RemoteRecord> = BTreeMap::new();
+        for batch in rest.chunks(self.batch_size()) {
+            self.send_batch(batch, &mut records).await?;
+        }
+        self.send_joins(joins, &mut records).await
+    }
+
+    fn batch_size(&self) -> usize {
+        usize::from(self.provider.capabilities().write_batch).max(1)
+    }
+
+    /// Joins go together: three hundred new members of a group are one write where the provider keeps a list of members.
+    pub(super) async fn send_joins(
+        &mut self,
+        joins: Vec<Intent>,
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
+        let mut ready = Vec::new();
+        for mut intent in joins {
+            if intent.before.is_none() {
+                intent.before = records.get(&intent.link).cloned();
+            }
+            // Without its record the join waits; `settle` takes it up when the create is settled.
+            if intent.before.is_some() {
+                ready.push(intent);
+            }
+        }
+        for batch in ready.chunks(self.engine.options.page.max(1)) {
+            self.send_batch(batch, records).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one batch and closes what has an answer.
+    pub(super) async fn send_batch(
+        &mut self,
+        batch: &[Intent],
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
+        self.may_send().await?;
+        let mut writes = Vec::with_capacity(batch.len());
+        for intent in batch {
+            writes.push(self.write(intent).await?);
+        }
+        let mut outcomes = self.provider.write(&writes).await;
+        outcomes.resize_with(batch.len(), || Outcome::Unknown);
+        drop(writes);
+
+        // What the answers don't show is read again, all of it at once (believe the echo).
+        let landed: Vec<RemoteRef> =
+            outcomes.iter().filter_map(|o| if let Outcome::Landed(at) = o { Some(at.clone()) } else { None }).collect();
+        let mut read =
+            if landed.is_empty() { Vec::new() } else { self.provider.fetch(&landed).await.unwrap_or_default() }
+                .into_iter();
+
+        let mut commit = self.commit();
+        let mut effects = Vec::new();
+        let mut again = Vec::new();
+        for (intent, outcome) in batch.iter().zip(outcomes) {
+            let outcome = match outcome {
+                Outcome::Landed(_) => match read.next() {
+                    Some(Fetched::There(Seen::Present(record), blobs)) => {
+                        commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+                        Outcome::Stored(record)
+                    }
+                    // The write has landed; what it became is pending. The intent stays open, and `settle` reads again.
+                    _ => Outcome::Unknown,
+                },
+                other => other,
+            };
+            match outcome {
+                Outcome::Stored(record) => {
+                    records.insert(intent.link, record.clone());
+                    self.close_stored(intent, record, &mut commit, &mut effects).await?;
+                }
+                Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
+                Outcome::Stale | Outcome::Missing => {
+                    commit.changes.push(Change::CloseIntent(intent.id));
+                    commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+                    again.extend(intent.before.as_ref().map(|b| b.at.clone()));
+                }
+                Outcome::Refused(reason) => {
+                    commit.changes.push(Change::CloseIntent(intent.id));
+                    commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+                    let change = self.failed(SubjectKey::Person(intent.person), reason);
+                    commit.changes.push(change);
+                }
+                Outcome::NotTried => {
+                    commit.changes.push(Change::CloseIntent(intent.id));
+                    commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+                    self.unfinished = true;
+                }
+                Outcome::Unknown | Outcome::Landed(_) => self.unfinished = true,
+            }
+        }
+        self.store_all(commit, effects).await?;
+        if !again.is_empty() {
+            self.look_again(again).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, intent: &Intent) -> Result<Write, SyncError> {
+        let mut photo: Option<Blob> = None;
+        if intent.mask.contains(crate::card::field::Field::Photo)
+            && let Some(wanted) = &intent.sent.photo
+        {
+            photo = self.store().blob(&wanted.hash).await?;
+        }
+        let what = match &intent.what {
+            Send::Create => WriteKind::Create { card: intent.sent.clone(), groups: self.groups_of_new() },
+            Send::Update | Send::SetPhoto => WriteKind::Update { card: intent.sent.clone(), mask: intent.mask },
+            Send::Delete => WriteKind::Delete,
+            Send::Join(group) => WriteKind::Join(group.clone()),
+            Send::Leave(group) => WriteKind::Leave(group.clone()),
+        };
+        Ok(Write {
+            what,
+            token: intent.token,
+            collection: intent.collection.clone(),
+            before: intent.before.clone(),
+            photo,
+        })
+    }
+
+    /// The groups that a new record is in from the start: the sync group, where a record names its groups.
+    fn groups_of_new(&self) -> Groups {
+        match (&self.account.settings.scope, self.provider.capabilities().membership) {
+            (settings::Scope::Group(group), caps::Membership::InRecord) => Groups::from([group.clone()]),
+            _ => Groups::new(),
+        }
+    }
+
+    /// The provider shows the record as stored: base and observation move, in one commit with the end of the intent.
+    pub(super) async fn close_stored(
+        &mut self,
+        intent: &Intent,
+        mut record: RemoteRecord,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SyncError> {
+        commit.changes.push(Change::CloseIntent(intent.id));
+        let Some(mut link) = self.store().link(intent.link).await? else { return Ok(()) };
+        let account = self.account.id;
+        let remote = Some(record.at.id.clone());
+        match &intent.what {
+            Send::Create | Send::Update | Send::SetPhoto => {
+                let before = intent.before.as_ref().map(|b| &b.body);
+                let landed =
+                    Landed { ours: &intent.ours, sent: &intent.sent, before, mask: intent.mask, pairs: &intent.pairs };
+                link.base = echo::settle(&link.base, &landed, &record.body, self.provider.capabilities().converter);
+                link.revision = intent.revision;
+                link.remote = remote.clone();
+                let change = match (&intent.what, before) {
+                    (Send::Create, _) | (_, None) => RemoteChange::Created(intent.sent.clone()),
+                    (_, Some(before)) => RemoteChange::Updated(operation::diff(before, &intent.sent)),
+                };
+                effects.push(Effect::Remote { link: link.id, account, person: link.person, remote, change });
+            }
+            Send::Join(group) | Send::Leave(group) => {
+                let joined = matches!(intent.what, Send::Join(_));
+                self.note_membership(group, &record, joined, commit);
+                let change =
+                    if joined { RemoteChange::Joined(group.clone()) } else { RemoteChange::Left(group.clone()) };
+                self.joining.remove(&record.at.id);
+                effects.push(Effect::Remote { link: link.id, account, person: link.person, remote, change });
+            }
+            Send::Delete => return Ok(()),
+        }
+        // The record takes part whatever its groups say, until its joining is done.
+        record.groups.append(&mut self.membership.of(record.uid.as_deref()));
+        let differs = echo::edited_there(&link.base, &record.body, self.facts().incoming());
+        let times = self.times_after(intent, &record);
+        let id = record.at.id.clone();
+        commit.changes.push(Change::Observe {
+            account,
+            collection: record.at.collection.clone(),
+            generation: self.generation(&record.at.collection).await?,
+            rows: vec![(Seen::Present(record), times)],
+            echo: true,
+        });
+        commit.changes.push(Change::PutLink(Box::new(link)));
+        commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
+        if differs {
+            // Something else changed there meanwhile, and the echo is the first to show it: a remote change.
+            commit.changes.push(Change::UnsettleRecord(account, id));
+        }
+        Ok(())
+    }
+
+    /// After our own write, a field that we sent is as old as our value, whatever time the provider gives the record.
+    fn times_after(&self, intent: &Intent, record: &RemoteRecord) -> BTreeMap<crate::card::field::Field, Timestamp> {
+        let now = self.now();
+        let time = record.modified.unwrap_or(now).min(now);
+        intent.mask.iter().map(|f| (f, time)).collect()
+    }
+
+    async fn generation(&self, collection: &crate::ids::CollectionId) -> Result<i64, SyncError> {
+        let all = self.store().collections(self.account.id).await?;
+        Ok(all.into_iter().find(|c| c.id == *collection).map_or(0, |c| c.generation))
+    }
+
+    /// A member list that we changed is known at once; its new version comes with the next pull.
+    fn note_membership(
+        &mut self,
+        group: &crate::ids::GroupId,
+        record: &RemoteRecord,
+        joined: bool,
+        commit: &mut Commit,
+    ) {
+        let (Some(roster), Some(uid)) = (self.membership.of_group(group), &record.uid) else { return };
+        let mut roster: Roster = roster.clone();
+        let changed = if joined { roster.members.insert(uid.clone()) } else { roster.members.remove(uid) };
+        if !changed {
+            return;
+        }
+        self.membership.change(&roster.at.id.clone(), Some(roster.clone()));
+        commit.changes.push(Change::Observe {
+            account: self.account.id,
+            collection: roster.at.collection.clone(),
+            generation: 0,
+            rows: vec![(Seen::Roster(roster), BTreeMap::new())],
+            echo: true,
+        });
+    }
+
+    /// We deleted the record: that it is gone is ours, and no remote deletion.
+    pub(super) async fn close_deleted(
+        &mut self,
+        intent: &Intent,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SyncError> {
+        commit.changes.push(Change::CloseIntent(intent.id));
+        let Some(mut link) = self.store().link(intent.link).await? else { return Ok(()) };
+        let Some(before) = &intent.before else { return Ok(()) };
+        let account = self.account.id;
+        let from = Some(link.state);
+        link.state = LinkState::Deleted;
+        let raw = before.raw.as_ref().map(|raw| base64::engine::general_purpose::STANDARD.encode(raw));
+        let change = RemoteChange::Deleted { card: before.body.clone(), raw };
+        effects.push(Effect::Remote {
+            link: link.id,
+            account,
+            person: link.person,
+            remote: Some(before.at.id.clone()),
+            change,
+        });
+        let state = crate::sync::diff::Diff::new(from, Some(LinkState::Deleted));
+        effects.push(Effect::Link { link: link.id, account, person: link.person, state });
+        commit.changes.push(Change::Observe {
+            account,
+            collection: before.at.collection.clone(),
+            generation: self.generation(&before.at.collection).await?,
+            rows: vec![(Seen::Gone(before.at.id.clone()), BTreeMap::new())],
+            echo: true,
+        });
+        commit.changes.push(Change::PutLink(Box::new(link)));
+        commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
+        Ok(())
+    }
+
+    /// Reads records again whose version turned out to be old; the next round decides from what they are now.
+    pub(super) async fn look_again(&mut self, refs: Vec<RemoteRef>) -> Result<(), SyncError> {
+        let collections = self.store().collections(self.account.id).await?;
+        for collection in collections {
+            let here: Vec<RemoteRef> = refs.iter().filter(|r| r.collection == collection.id).cloned().collect();
+            if !here.is_empty() {
+                self.refetch(&collection, &here).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The records by id, for those who ask about links rather than subjects.
+    pub(super) async fn record_of(&self, remote: &RemoteId) -> Result<Option<RemoteRecord>, SyncError> {
+        let seen = self.store().seen(self.account.id, std::slice::from_ref(remote)).await?;
+        Ok(match seen.into_iter().next().flatten().map(|s| s.seen) {
+            Some(Seen::Present(record)) => Some(record),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,228 @@
+//! Open intents of earlier runs: look first, then decide (reconciliation B, "Settling an open Intent").
+//!
+//! Owns: recovery. It is the ordinary path: every run begins with it, whoever opened the intents.
+
+use std::collections::BTreeMap;
+
+use super::{Running, SyncError};
+use crate::ids::LinkId;
+use crate::provider::{Fetched, Found};
+use crate::store::{Change, Expect};
+use crate::sync::caps::TokenPlace;
+use crate::sync::echo;
+use crate::sync::settings::Direction;
+use crate::sync::view::{Intent, LinkState, RemoteRecord, RemoteRef, Seen, Send};
+
+impl Running<'_> {
+    pub(super) async fn settle_open(&mut self) -> Result<(), SyncError> {
+        let open = self.store().intents(self.account.id).await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        let collections = self.store().collections(self.account.id).await?;
+        if let Some(home) = collections.iter().find(|c| c.writable).or(collections.first()) {
+            self.home = home.id.clone();
+        }
+        let (mut creates, mut known, mut joins) = (Vec::new(), Vec::new(), Vec::new());
+        for intent in open {
+            match intent.what {
+                Send::Create => creates.push(intent),
+                Send::Update | Send::Delete | Send::SetPhoto => known.push(intent),
+                Send::Join(_) | Send::Leave(_) => joins.push(intent),
+            }
+        }
+        for join in &joins {
+            if let Some(remote) = self.store().link(join.link).await?.and_then(|l| l.remote) {
+                self.joining.insert(remote);
+            }
+        }
+        let mut records = BTreeMap::new();
+        let page = self.engine.options.page.max(1);
+        for batch in creates.chunks(page) {
+            self.keep_lease().await?;
+            self.settle_creates(batch, &mut records).await?;
+        }
+        for batch in known.chunks(page) {
+            self.keep_lease().await?;
+            self.settle_known(batch).await?;
+        }
+        self.settle_joins(joins, records).await
+    }
+
+    async fn settle_creates(
+        &mut self,
+        batch: &[Intent],
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
+        let caps = self.provider.capabilities();
+        let by_name = caps.token == TokenPlace::Name;
+        let settle = if by_name { 0 } else { caps.settle };
+        let now = self.now();
+        // "Not there" is worth nothing before the provider has had the time to show it.
+        let due: Vec<&Intent> =
+            batch.iter().filter(|i| now.since(i.opened) >= settle.saturating_mul(i64::from(i.missed) + 1)).collect();
+        self.unfinished |= due.len() < batch.len();
+        let mut resend = Vec::new();
+        let mut of: BTreeMap<_, Vec<&Intent>> = BTreeMap::new();
+        for intent in due {
+            of.entry(&intent.collection).or_default().push(intent);
+        }
+        for (collection, intents) in of {
+            let tokens: Vec<_> = intents.iter().map(|i| i.token).collect();
+            let found = self.provider.find(collection, &tokens).await?;
+            let mut commit = self.commit();
+            let mut effects = Vec::new();
+            for (intent, found) in intents.into_iter().zip(found) {
+                match found {
+                    Found::Records(seen, blobs) => {
+                        // Of several with one token the oldest is the record; the others are copies that a user made.
+                        let mut there: Vec<RemoteRecord> = seen
+                            .into_iter()
+                            .filter_map(|s| if let Seen::Present(record) = s { Some(record) } else { None })
+                            .collect();
+                        there.sort_by(|a, b| (a.modified, &a.at.id).cmp(&(b.modified, &b.at.id)));
+                        let Some(record) = there.into_iter().next() else {
+                            self.unfinished = true;
+                            continue;
+                        };
+                        commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+                        commit.expect.push(Expect::IntentOpen(intent.id));
+                        records.insert(intent.link, record.clone());
+                        self.joining.insert(record.at.id.clone());
+                        self.close_stored(intent, record, &mut commit, &mut effects).await?;
+                    }
+                    Found::NotThere if by_name || intent.missed > 0 => resend.push(intent.clone()),
+                    Found::NotThere => {
+                        commit.changes.push(Change::MissIntent(intent.id));
+                        self.unfinished = true;
+                    }
+                    Found::Unknown => self.unfinished = true,
+                }
+            }
+            self.store_all(commit, effects).await?;
+        }
+        self.resend_creates(resend, records).await
+    }
+
+    /// Surely not there: sent again, the same content under the same token, if the person still wants the record.
+    async fn resend_creates(
+        &mut self,
+        intents: Vec<Intent>,
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
+        let mut wanted = Vec::new();
+        let mut commit = self.commit();
+        for intent in intents {
+            let person = self.store().person(intent.person).await?;
+            let live = person.as_ref().is_some_and(crate::crm::person::Person::is_live);
+            if live && self.account.settings.direction == Direction::TwoWay {
+                commit.expect.push(Expect::Access(self.account.user, intent.person));
+                wanted.push(intent);
+                continue;
+            }
+            commit.changes.push(Change::CloseIntent(intent.id));
+            if let Some(mut link) = self.store().link(intent.link).await?
+                && !live
+            {
+                link.state = LinkState::Deleted;
+                commit.changes.push(Change::PutLink(Box::new(link)));
+            }
+            commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+        }
+        // Access is looked at again right before the send (rule 22); who has lost it keeps the intent open.
+        let access = std::mem::take(&mut commit.expect);
+        self.store_all(commit, Vec::new()).await?;
+        let mut allowed = Vec::new();
+        for (intent, access) in wanted.into_iter().zip(access) {
+            let mut probe = self.commit();
+            probe.expect.push(access);
+            match self.store().commit(probe).await {
+                Ok(()) => allowed.push(intent),
+                Err(crate::store::StoreError::Stale(_)) => self.unfinished = true,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let size = usize::from(self.provider.capabilities().write_batch).max(1);
+        for batch in allowed.chunks(size) {
+            self.send_batch(batch, records).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_known(&mut self, batch: &[Intent]) -> Result<(), SyncError> {
+        let refs: Vec<RemoteRef> = batch.iter().filter_map(|i| i.before.as_ref().map(|b| b.at.clone())).collect();
+        let fetched = self.provider.fetch(&refs).await?;
+        let mut commit = self.commit();
+        let mut effects = Vec::new();
+        let mut again = Vec::new();
+        for (intent, fetched) in batch.iter().filter(|i| i.before.is_some()).zip(fetched) {
+            let Some(before) = &intent.before else { continue };
+            match (fetched, &intent.what) {
+                (Fetched::Gone, Send::Delete) => self.close_deleted(intent, &mut commit, &mut effects).await?,
+                (Fetched::There(Seen::Present(record), blobs), Send::Update | Send::SetPhoto) => {
+                    commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+                    let unchanged = record.at.etag.is_some() && record.at.etag == before.at.etag;
+                    if !unchanged && echo::landed(&intent.sent, intent.mask, &record.body) {
+                        self.close_stored(intent, record, &mut commit, &mut effects).await?;
+                    } else if unchanged || echo::landed(&before.body, intent.mask, &record.body) {
+                        // It did not land. What is there now decides, with the person as it is now.
+                        self.close_open(intent, &mut commit);
+                        again.push(record.at);
+                    } else {
+                        // It may have landed and been edited since: judged against what we sent, so that nothing which we
+                        // changed ourselves comes back as somebody else's change.
+                        let sent = RemoteRecord { body: intent.sent.clone(), ..record.clone() };
+                        self.close_stored(intent, sent, &mut commit, &mut effects).await?;
+                        again.push(record.at);
+                    }
+                }
+                // A delete that did not land is planned again, under the rules and the guard as they are now.
+                (Fetched::There(..), _) | (Fetched::Gone, _) => {
+                    self.close_open(intent, &mut commit);
+                    again.push(before.at.clone());
+                }
+                (Fetched::Unknown, _) => self.unfinished = true,
+            }
+        }
+        self.store_all(commit, effects).await?;
+        if !again.is_empty() {
+            self.look_again(again).await?;
+        }
+        Ok(())
+    }
+
+    fn close_open(&self, intent: &Intent, commit: &mut crate::store::Commit) {
+        commit.changes.push(Change::CloseIntent(intent.id));
+        commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+    }
+
+    /// Joining is the same however often it is done; it waits for its record.
+    async fn settle_joins(
+        &mut self,
+        joins: Vec<Intent>,
+        mut records: BTreeMap<LinkId, RemoteRecord>,
+    ) -> Result<(), SyncError> {
+        let mut ready = Vec::new();
+        let mut commit = self.commit();
+        for join in joins {
+            let link = self.store().link(join.link).await?;
+            match link {
+                Some(link) if link.state.is_open() => {
+                    if let Some(remote) = &link.remote
+                        && !records.contains_key(&link.id)
+                        && let Some(record) = self.record_of(remote).await?
+                    {
+                        records.insert(link.id, record);
+                    }
+                    if self.account.settings.direction == Direction::TwoWay {
+                        ready.push(join);
+                    }
+                }
+                // Its record is gone, or was never made.
+                _ => commit.changes.push(Change::CloseIntent(join.id)),
+            }
+        }
+        self.store_all(commit, Vec::new()).await?;
+        self.send_joins(ready, &mut records).await
+    }
+}
