@@ -8,6 +8,8 @@ pub mod diff;
 pub mod echo;
 pub mod elements;
 pub mod guard;
+#[cfg(test)]
+mod laws;
 pub mod lossy;
 pub mod merge;
 pub mod operation;

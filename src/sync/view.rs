@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
-use crate::card::field::{Field, FieldSet, FieldValue};
+use crate::card::field::{Field, FieldSet, FieldValue, Shape};
 use crate::crm::person::Person;
 use crate::ids::{
     AccountId, CollectionId, Etag, Fence, GroupId, IntentId, LinkId, PersonId, RemoteId, Revision, Timestamp, Token,
@@ -160,6 +160,32 @@ pub struct Pairs {
     /// Positions in ours that stay here, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub withheld: BTreeMap<Field, BTreeMap<u16, Withheld>>,
+}
+
+impl Pairs {
+    /// Says which is which in that field. A scalar is its own pair.
+    pub(super) fn set(&mut self, field: Field, both: Vec<(u16, u16)>, withheld: BTreeMap<u16, Withheld>) {
+        self.both.remove(&field);
+        self.withheld.remove(&field);
+        if field.shape() == Shape::One {
+            return;
+        }
+        if !both.is_empty() {
+            self.both.insert(field, both);
+        }
+        if !withheld.is_empty() {
+            self.withheld.insert(field, withheld);
+        }
+    }
+
+    /// Says of that field what the others say.
+    pub(super) fn keep(&mut self, others: &Pairs, field: Field) {
+        self.set(
+            field,
+            others.both.get(&field).cloned().unwrap_or_default(),
+            others.withheld.get(&field).cloned().unwrap_or_default(),
+        );
+    }
 }
 
 /// Why an element of ours has no partner at the provider.
