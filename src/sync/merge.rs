@@ -202,13 +202,12 @@ fn number(i: usize) -> u16 {
     u16::try_from(i).unwrap_or(u16::MAX)
 }
 
+/// An element with what it is ordered by.
+type Placed<'a> = Option<(&'a Element, (usize, usize))>;
+
 /// Makes two lists of the slots, ours in their order and theirs by what comes with them; an element of ours and one of
 /// theirs are a pair if they come from one slot.
-fn lay<'a>(
-    slots: &'a [Slot],
-    ours: fn(&'a Slot) -> Option<&'a Element>,
-    theirs: fn(&'a Slot) -> Option<(&'a Element, (usize, usize))>,
-) -> Lists {
+fn lay<'a>(slots: &'a [Slot], ours: fn(&'a Slot) -> Option<&'a Element>, theirs: fn(&'a Slot) -> Placed<'a>) -> Lists {
     let mut right: Vec<_> = slots.iter().enumerate().filter_map(|(i, s)| theirs(s).map(|(e, at)| (at, i, e))).collect();
     right.sort_by_key(|(at, i, _)| (*at, *i));
     let mut left = Vec::new();
@@ -261,3 +260,6 @@ pub fn three_way(base: &Card, ours: &Card, theirs: &Card, winner: &dyn Fn(Field)
     }
     (result, clashes)
 }
+
+#[cfg(test)]
+mod tests;

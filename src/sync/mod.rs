@@ -17,4 +17,6 @@ pub mod pairing;
 pub mod plan;
 pub mod reconcile;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod view;

@@ -125,12 +125,12 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(habits: &'a Habits, winner: Side, person: Card, stored: Card) -> Self {
+    fn new(habits: &'a Habits, winner: Side, person: Card, stored: &Card) -> Self {
         let caps = habits.caps();
         let (incoming, outgoing) = (caps.reads.and(fields()), caps.writes.and(fields()));
         // What a provider has, it can hold.
         let mut held = Card::default();
-        habits.write(&mut held, &stored, fields());
+        habits.write(&mut held, stored, fields());
         let (base, clashed) = (Base::default(), Vec::new());
         Self { habits, caps, winner, incoming, outgoing, person, stored: held, base, clashed }
     }
@@ -218,7 +218,7 @@ proptest! {
         (person, record) in (card(), card()),
         edits in prop::collection::vec((card(), card(), prop::collection::vec(any::<u8>(), 12)), 1..3),
     ) {
-        let mut world = World::new(&habits, winner, person, record);
+        let mut world = World::new(&habits, winner, person, &record);
         world.settle(4)?;
         for (x, y, pick) in edits {
             let (before_ours, before_theirs) = (world.person.clone(), world.stored.clone());
@@ -261,7 +261,7 @@ proptest! {
         person in card(),
         edits in prop::collection::vec((card(), prop::collection::vec(any::<u8>(), 6)), 1..4),
     ) {
-        let mut world = World::new(&habits, Side::Theirs, person.clone(), Card::default());
+        let mut world = World::new(&habits, Side::Theirs, person.clone(), &Card::default());
         world.settle(3)?;
         prop_assert_eq!(&world.person, &person);
         for (other, pick) in edits {
@@ -280,7 +280,7 @@ proptest! {
         (other, pick) in (card(), prop::collection::vec(any::<u8>(), 6)),
     ) {
         let habits = Habits { most: None, ..habits };
-        let mut world = World::new(&habits, Side::Theirs, person, Card::default());
+        let mut world = World::new(&habits, Side::Theirs, person, &Card::default());
         world.settle(3)?;
         let before = world.person.clone();
         let mut stored = edit(&world.stored, &other, &pick);
@@ -303,7 +303,7 @@ proptest! {
         (other, pick) in (card(), prop::collection::vec(any::<u8>(), 6)),
     ) {
         let habits = Habits { most: None, unread: FieldSet::NONE, unwritten: FieldSet::NONE, ..habits };
-        let mut world = World::new(&habits, Side::Theirs, person, Card::default());
+        let mut world = World::new(&habits, Side::Theirs, person, &Card::default());
         world.settle(3)?;
         world.person = edit(&world.person, &other, &pick);
         let ours = world.person.clone();
@@ -326,7 +326,7 @@ proptest! {
         (person, record) in (card(), card()),
         edits in prop::collection::vec((card(), card(), prop::collection::vec(any::<u8>(), 12)), 1..3),
     ) {
-        let mut world = World::new(&habits, Side::Ours, person, record).one_way();
+        let mut world = World::new(&habits, Side::Ours, person, &record).one_way();
         world.settle(3)?;
         for (x, y, pick) in edits {
             world.person = edit(&world.person, &x, &pick[..6]);
