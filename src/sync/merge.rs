@@ -104,6 +104,17 @@ fn merge_shown(base: &Base, ours: &Card, theirs: &Card, rules: &Rules<'_>) -> Me
     out
 }
 
+/// Whether both sides are to the letter what was agreed on: then a merge would change nothing. Copies nothing.
+pub fn quiet(base: &Base, ours: &Card, theirs: &Card, rules: &Rules<'_>) -> bool {
+    let flowing = rules.incoming.or(rules.outgoing);
+    rules.asked.is_empty()
+        && base.converter == rules.caps.converter
+        && base.mapped == flowing
+        && flowing.iter().all(|field| {
+            base.ours.same(ours, field) && base.theirs.same(theirs, field) && !may_fill(base, field, rules)
+        })
+}
+
 /// Whether an element waits for room, so that even without any change there may be something to send.
 fn may_fill(base: &Base, field: Field, rules: &Rules<'_>) -> bool {
     rules.outgoing.contains(field)

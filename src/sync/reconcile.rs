@@ -215,8 +215,11 @@ fn settle_present(
     let winner = |field| judge(field, subject, person, facts);
     let (incoming, outgoing) = (facts.incoming(), facts.outgoing());
     let rules = Rules { incoming, outgoing, asked: subject.asked, caps: facts.caps, winner: &winner };
-    let merged = merge::merge(base, &person.person.card, &record.body, &rules);
     let matched = matches!(agreed(Base::default()), Step::Match(_));
+    if !matched && merge::quiet(base, &person.person.card, &record.body, &rules) {
+        return decision;
+    }
+    let merged = merge::merge(base, &person.person.card, &record.body, &rules);
     if matched || merged.base != *base {
         decision.steps.push(agreed(merged.base));
     }
@@ -343,8 +346,12 @@ fn delete_here(subject: &Subject, person: &PersonFacts, facts: &Facts<'_>, end: 
 /// The link ended with its record. The record may be back (a device brought it again, the server was rolled back): then it
 /// is the same person. Or the person was restored.
 fn deleted(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    // Its place may have been taken: an edit beat the deletion, and another record was made for the person.
+    let replaced = person.elsewhere.iter().any(|l| l.account == link.account && l.state.is_open());
     match seen {
         Seen::Present(_) if matches!(person.person.state, PersonState::Purged { .. }) => waits(Waits::Purged),
+        Seen::Present(_) if replaced && person.access => steps(vec![Step::State(LinkState::Redundant)]),
+        _ if replaced => waits(Waits::Ended(LinkState::Deleted)),
         Seen::Present(record) if person.access => present(subject, link, record, person, facts),
         Seen::Gone(_) | Seen::Present(_) => ended_or_push(link, person, facts),
         Seen::Outside { .. } | Seen::Unreadable(..) | Seen::Roster(_) => waits(Waits::Ended(LinkState::Deleted)),

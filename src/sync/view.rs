@@ -326,11 +326,11 @@ pub struct PersonFacts {
     pub access: bool,
     /// Whether it was trashed by an admin or by its owner, with the owner's word for all of the owner's accounts.
     pub trashed_with_authority: bool,
-    /// Its links in other accounts.
+    /// Its links in other accounts, and its other open link in this one, if the subject's has ended.
     pub elsewhere: Vec<Elsewhere>,
 }
 
-/// A link of the same person in another account.
+/// Another link of the same person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// Which account.

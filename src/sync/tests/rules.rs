@@ -611,3 +611,20 @@ fn rule_22_without_access_nothing_flows() {
         None,
     );
 }
+
+#[test]
+fn rule_13_a_person_has_one_live_link_in_an_account() {
+    // An edit beat the deletion, another record was made; now the old one is back. Its edits come in, nothing is doubled.
+    let replaced = |w: &mut World| {
+        let link = w.subject.link.as_mut().unwrap();
+        link.state = LinkState::Deleted;
+        let other = Elsewhere { account: link.account, ..elsewhere(BOB, LinkState::Live) };
+        w.subject.person.as_mut().unwrap().elsewhere.push(other);
+    };
+    check("back", replaced, &["other"], None);
+    let gone = |w: &mut World| {
+        replaced(w);
+        w.see(gone());
+    };
+    check("gone", gone, &[], Some(Waits::Ended(LinkState::Deleted)));
+}
