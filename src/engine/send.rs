@@ -186,7 +186,7 @@ impl Running<'_> {
                 let before = intent.before.as_ref().map(|b| &b.body);
                 let landed =
                     Landed { ours: &intent.ours, sent: &intent.sent, before, mask: intent.mask, pairs: &intent.pairs };
-                link.base = echo::settle(&link.base, &landed, &record.body, self.provider.capabilities().converter);
+                link.base = echo::settle(&link.base, &landed, &record.body, self.provider.capabilities());
                 link.revision = intent.revision;
                 link.remote = remote.clone();
                 let change = match (&intent.what, before) {

@@ -175,7 +175,8 @@ impl Running<'_> {
                     } else {
                         // It may have landed and been edited since: judged against what we sent, so that nothing which we
                         // changed ourselves comes back as somebody else's change.
-                        let sent = RemoteRecord { body: intent.sent.clone(), ..record.clone() };
+                        let body = echo::as_landed(&intent.sent, &before.body, intent.mask, &record.body);
+                        let sent = RemoteRecord { body, ..record.clone() };
                         self.close_stored(intent, sent, &mut commit, &mut effects).await?;
                         again.push(record.at);
                     }
