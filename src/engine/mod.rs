@@ -166,6 +166,7 @@ impl Engine {
             trigger: trigger.to_owned(),
             tally: Tally::default(),
             unfinished: false,
+            doubtful: false,
             complete: false,
             failures,
             membership: Membership::default(),
@@ -188,6 +189,8 @@ struct Running<'a> {
     trigger: String,
     tally: Tally,
     unfinished: bool,
+    /// Whether a book shows itself empty although we know records (rule 9).
+    doubtful: bool,
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,
     failures: BTreeMap<SubjectKey, u32>,
@@ -224,6 +227,10 @@ impl Running<'_> {
         self.load_membership().await?;
         Box::pin(self.settle_open()).await?;
         self.pull().await?;
+        if self.doubtful {
+            // What we see of a book is not to be believed: nothing is decided from it.
+            return Ok(());
+        }
         self.find_lost().await?;
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {

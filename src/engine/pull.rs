@@ -166,7 +166,7 @@ impl Running<'_> {
         }
         collection.listing = None;
         collection.cursor = None;
-        self.unfinished = true;
+        (self.unfinished, self.doubtful) = (true, true);
         let mut commit = self.commit();
         commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
         self.store_all(commit, Vec::new()).await?;
