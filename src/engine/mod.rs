@@ -167,6 +167,7 @@ impl Engine {
             tally: Tally::default(),
             unfinished: false,
             doubtful: false,
+            unshown: false,
             complete: false,
             failures,
             membership: Membership::default(),
@@ -189,6 +190,8 @@ struct Running<'a> {
     trigger: String,
     tally: Tally,
     unfinished: bool,
+    /// Whether a record was listed and not shown: the cursor of its collection stays.
+    unshown: bool,
     /// Whether a book shows itself empty although we know records (rule 9).
     doubtful: bool,
     /// Whether every collection was listed in full at least once (rule 13).

@@ -9,13 +9,16 @@ use super::{Running, SyncError};
 use crate::card::field::Field;
 use crate::ids::{RemoteId, Timestamp};
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
-use crate::store::{Change, CollectionState, Commit, Kind, Known};
+use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
 use crate::sync::caps;
 use crate::sync::settings::Scope;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
 
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
+
+/// How often a record that is listed and not shown is asked for before it counts as unreadable.
+const UNSHOWN: u32 = 3;
 
 /// How long a book in which we know records must show itself empty before that is believed, in ms.
 const DOUBT: i64 = 6 * 60 * 60 * 1000;
@@ -141,6 +144,10 @@ impl Running<'_> {
                     }
                     collection.doubted = None;
                     self.regroup(&collection, affected).await?;
+                    if std::mem::take(&mut self.unshown) {
+                        self.unfinished = true;
+                        return Ok(());
+                    }
                     let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
                     collection.listed = true;
                     collection.listing = None;
@@ -198,6 +205,10 @@ impl Running<'_> {
                 Next::Page(token) => page = token,
                 Next::Done(cursor) => {
                     self.regroup(&collection, affected).await?;
+                    if std::mem::take(&mut self.unshown) {
+                        self.unfinished = true;
+                        return Ok(());
+                    }
                     collection.cursor = Some(cursor);
                     let mut commit = self.commit();
                     commit.changes.push(Change::PutCollection(self.account.id, collection));
@@ -299,7 +310,12 @@ impl Running<'_> {
 
     fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
         match known {
-            Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => {
+            // What could not be read is tried again with every listing.
+            Some(known)
+                if !matches!(known.kind, Kind::Gone | Kind::Unreadable)
+                    && known.etag.is_some()
+                    && known.etag == row.at.etag =>
+            {
                 touched.push(row.at.id.clone());
             }
             _ => todo.push(row.at.clone()),
@@ -339,6 +355,7 @@ impl Running<'_> {
     /// Fetches records; what the provider does not answer for is left for another time.
     async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
         let mut rows = Rows::default();
+        let mut commit = self.commit();
         for (at, fetched) in refs.iter().zip(self.provider.fetch(refs).await?) {
             match fetched {
                 Fetched::There(seen, blobs) => {
@@ -346,9 +363,22 @@ impl Running<'_> {
                     rows.blobs.extend(blobs);
                 }
                 Fetched::Gone => rows.seen.push(Seen::Gone(at.id.clone())),
-                Fetched::Unknown => self.unfinished = true,
+                Fetched::Unknown => {
+                    // What it listed and does not show is asked for again: the cursor stays. A record that is never shown
+                    // must not hold up the others for ever.
+                    let key = SubjectKey::Record(at.id.clone());
+                    let attempts = self.failures.get(&key).copied().unwrap_or(0);
+                    let reason = "the server lists it and does not show it";
+                    if attempts < UNSHOWN {
+                        self.unshown = true;
+                        commit.changes.push(self.failed(key, reason.to_owned()));
+                    } else {
+                        rows.seen.push(Seen::Unreadable(at.clone(), reason.to_owned()));
+                    }
+                }
             }
         }
+        self.store_all(commit, Vec::new()).await?;
         Ok(rows)
     }
 
@@ -428,6 +458,12 @@ impl Running<'_> {
         let before = self.store().seen(self.account.id, &ids).await?;
         let mut commit = self.commit();
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+        for id in &ids {
+            let key = SubjectKey::Record(id.clone());
+            if self.failures.remove(&key).is_some() {
+                commit.changes.push(Change::Unfail(self.account.id, key));
+            }
+        }
         let mut stored = Vec::with_capacity(seen.len());
         for (seen, before) in seen.into_iter().zip(before) {
             if let Some(row) = self.admit(seen, before, &mut commit, affected).await? {
@@ -532,8 +568,7 @@ impl Running<'_> {
         record: &RemoteRecord,
         commit: &mut Commit,
     ) -> Result<(), SyncError> {
-        let subjects =
-            self.store().subjects(self.account.id, &[crate::store::SubjectKey::Record(former.clone())]).await?;
+        let subjects = self.store().subjects(self.account.id, &[SubjectKey::Record(former.clone())]).await?;
         for link in subjects
             .into_iter()
             .filter_map(|s| s.link)
