@@ -192,7 +192,8 @@ struct Running<'a> {
     unfinished: bool,
     /// Whether a record was listed and not shown: the cursor of its collection stays.
     unshown: bool,
-    /// Whether a book shows itself empty although we know records (rule 9).
+    /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, or it lists
+    /// records that it does not show (rule 9).
     doubtful: bool,
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,

@@ -145,7 +145,8 @@ impl Running<'_> {
                     collection.doubted = None;
                     self.regroup(&collection, affected).await?;
                     if std::mem::take(&mut self.unshown) {
-                        self.unfinished = true;
+                        // It may be the new place of a record that is gone from its old one.
+                        (self.unfinished, self.doubtful) = (true, true);
                         return Ok(());
                     }
                     let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
@@ -206,7 +207,8 @@ impl Running<'_> {
                 Next::Done(cursor) => {
                     self.regroup(&collection, affected).await?;
                     if std::mem::take(&mut self.unshown) {
-                        self.unfinished = true;
+                        // It may be the new place of a record that is gone from its old one.
+                        (self.unfinished, self.doubtful) = (true, true);
                         return Ok(());
                     }
                     collection.cursor = Some(cursor);

@@ -88,6 +88,28 @@ pub fn landed(sent: &Card, mask: FieldSet, shown: &Card) -> bool {
     mask.iter().all(|field| alike_lists(field, &sent.get(field).into_elements(), &shown.get(field).into_elements()))
 }
 
+/// Whether a send whose answer was lost has landed, told by what the provider shows some time later. A write lands whole or
+/// not at all: one value that only the send can have brought says that it did; else one that the send would have replaced
+/// says that it did not. Where everything was edited over since, it counts as landed: the edits then stand against what was
+/// sent.
+pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> bool {
+    let (mut brought, mut replaced) = (false, false);
+    for field in mask.iter().filter(|f| !sent.same(before, *f)) {
+        let list = |card: &Card| card.get(field).into_elements();
+        let (sent, before, shown) = (list(sent), list(before), list(shown));
+        let shows = |e: &Element| shown.iter().any(|s| s.labels == e.labels && lossy::shows(field, &e.value, &s.value));
+        let among = |e: &Element, all: &[Element]| {
+            all.iter().any(|a| a.labels == e.labels && normalize::alike(field, &a.value, &e.value))
+        };
+        let new: Vec<bool> = sent.iter().filter(|e| !among(e, &before)).map(shows).collect();
+        let old: Vec<bool> = before.iter().filter(|e| !among(e, &sent)).map(|e| among(e, &shown)).collect();
+        // Where neither the new nor the old is shown, somebody has edited it since, and it tells nothing.
+        brought |= new.contains(&true) || (new.is_empty() && old.contains(&false));
+        replaced |= old.contains(&true) || (old.is_empty() && new.contains(&false));
+    }
+    brought || !replaced
+}
+
 /// What the provider must have shown right after a send whose answer was lost, if it has landed: what it shows now, as far
 /// as that may be what it made of `sent`, cut short or refused included; else `sent`, so that the difference counts as
 /// somebody's change. For [`settle`] as its echo.
