@@ -12,7 +12,7 @@ pub mod values;
 pub mod write;
 
 pub use line::{Lines, NoCard, Version};
-pub use read::{Reading, read};
+pub use read::{Reading, read, read_places};
 pub use values::Picture;
 pub use write::{write, write_group};
 

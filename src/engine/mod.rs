@@ -20,11 +20,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::clock::{World, new_id};
-use crate::ids::{AccountId, CollectionId, RemoteId, RunId, Timestamp};
+use crate::ids::{AccountId, CollectionId, RemoteId, RunId, Timestamp, Token};
 use crate::provider::{Provider, ProviderError, Retry, Scope};
 use crate::store::{Account, AccountState, Change, Commit, Lease, Run, Store, StoreError, SubjectKey, Tally};
 use crate::sync::operation::{Actor, Effect, Operation, PersonChange, RemoteChange};
 use crate::sync::reconcile::Facts;
+use crate::sync::view::Seen;
 use membership::Membership;
 
 pub use handle::{Handle, Phase, Progress};
@@ -209,10 +210,14 @@ impl Engine {
             handle: handle.clone(),
             tally: Tally::default(),
             unfinished: false,
+            doubtful: false,
+            unshown: false,
             complete: false,
             failures,
             membership: Membership::default(),
+            rosters_due: Vec::new(),
             home: CollectionId::from(""),
+            creating: BTreeSet::new(),
             joining: BTreeSet::new(),
         })
     }
@@ -230,12 +235,21 @@ struct Running<'a> {
     handle: Handle,
     tally: Tally,
     unfinished: bool,
+    /// Whether a record was listed and not shown: the cursor of its collection stays.
+    unshown: bool,
+    /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, or it lists
+    /// records that it does not show (rule 9).
+    doubtful: bool,
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,
     failures: BTreeMap<SubjectKey, u32>,
     membership: Membership,
+    /// Lists of members that were read and are stored once their members have been looked at again.
+    rosters_due: Vec<Seen>,
     /// The collection into which new records go.
     home: CollectionId,
+    /// Tokens of creates that are open: a record that could be one of them is neither matched nor imported.
+    creating: BTreeSet<Token>,
     /// Records whose joining of the sync group is still open: scope does not apply to them.
     joining: BTreeSet<RemoteId>,
 }
@@ -264,6 +278,10 @@ impl Running<'_> {
         Box::pin(self.settle_open()).await?;
         self.reach(Phase::Reading);
         self.pull().await?;
+        if self.doubtful {
+            // What we see of a book is not to be believed: nothing is decided from it.
+            return Ok(());
+        }
         self.find_lost().await?;
         self.reach(Phase::Applying);
         let mut deferred = Vec::new();

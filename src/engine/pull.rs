@@ -9,13 +9,19 @@ use super::{Running, SyncError};
 use crate::card::field::Field;
 use crate::ids::{RemoteId, Timestamp};
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
-use crate::store::{Change, CollectionState, Commit, Kind, Known};
+use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
 use crate::sync::caps;
 use crate::sync::settings::Scope;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
 
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
+
+/// How often a record that is listed and not shown is asked for before it counts as unreadable.
+const UNSHOWN: u32 = 3;
+
+/// How long a book in which we know records must show itself empty before that is believed, in ms.
+const DOUBT: i64 = 6 * 60 * 60 * 1000;
 
 /// A page's rows on their way into the store.
 #[derive(Default)]
@@ -42,14 +48,20 @@ impl Running<'_> {
         Ok(())
     }
 
-    async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
+    /// Before anything is listed in full: another mailbox behind the same address is never compared with what we know of
+    /// the one before (rule 9).
+    async fn same_mailbox(&self) -> Result<(), SyncError> {
         let mailbox = self.provider.check().await?;
-        if (&mailbox.tenant, &mailbox.subject) != (&self.account.tenant, &self.account.subject) {
-            // Another mailbox behind the same address: nothing of it is compared with what we know (rule 9).
-            return Err(SyncError::Halted(
-                "the server shows another mailbox than the one that was connected; remove the account and add it again if that is meant".to_owned(),
-            ));
+        if (&mailbox.tenant, &mailbox.subject) == (&self.account.tenant, &self.account.subject) {
+            return Ok(());
         }
+        Err(SyncError::Halted(
+            "the server shows another mailbox than the one that was connected; if that is meant, remove the account and add it again"
+                .to_owned(),
+        ))
+    }
+
+    async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
         let mut commit = self.commit();
         let mut all = Vec::new();
         for found in self.provider.collections().await? {
@@ -63,6 +75,7 @@ impl Running<'_> {
                     generation: 0,
                     listing: None,
                     listed: false,
+                    doubted: None,
                 },
             };
             commit.changes.push(Change::PutCollection(self.account.id, state.clone()));
@@ -77,10 +90,14 @@ impl Running<'_> {
 
     async fn pull_collection(&mut self, mut collection: CollectionState) -> Result<(), SyncError> {
         let mut relists = 0;
+        let mut named = matches!(collection.listing, Some((_, Some(_))));
         let mut affected = BTreeSet::new();
         loop {
             self.keep_lease().await?;
-            if collection.cursor.is_none() && collection.listing.is_none() {
+            // A listing that was cut short on its first page begins anew, under a new generation: what it named then may be
+            // gone by now, and its cursor will not tell.
+            if collection.cursor.is_none() && !matches!(collection.listing, Some((_, Some(_)))) {
+                self.same_mailbox().await?;
                 collection.generation += 1;
                 collection.listing = Some((self.now(), None));
                 let mut commit = self.commit();
@@ -105,6 +122,7 @@ impl Running<'_> {
             };
             let next = changes.next.clone();
             let full = collection.listing.is_some();
+            named |= !changes.seen.is_empty() || !changes.listed.is_empty();
             self.take_page(&collection, changes, full, &mut affected).await?;
             let mut commit = self.commit();
             match next {
@@ -119,9 +137,18 @@ impl Running<'_> {
                 }
                 Next::Done(cursor) => {
                     if let Some((started, _)) = collection.listing {
+                        if !named && self.doubts(&mut collection).await? {
+                            return Ok(());
+                        }
                         self.sweep(&collection, started).await?;
                     }
+                    collection.doubted = None;
                     self.regroup(&collection, affected).await?;
+                    if std::mem::take(&mut self.unshown) {
+                        // It may be the new place of a record that is gone from its old one.
+                        (self.unfinished, self.doubtful) = (true, true);
+                        return Ok(());
+                    }
                     let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
                     collection.listed = true;
                     collection.listing = None;
@@ -134,6 +161,24 @@ impl Running<'_> {
                 }
             }
         }
+    }
+
+    /// An empty listing of a book in which we know records is not believed at once: nothing is swept, and the book is listed
+    /// anew, until it has been empty for [`DOUBT`] (rule 9). Says whether it is doubted still.
+    async fn doubts(&mut self, collection: &mut CollectionState) -> Result<bool, SyncError> {
+        let known = self.store().listing(self.account.id, &collection.id, None, 1).await?;
+        let now = self.now();
+        let since = *collection.doubted.get_or_insert(now);
+        if known.is_empty() || now.since(since) >= DOUBT {
+            return Ok(false);
+        }
+        collection.listing = None;
+        collection.cursor = None;
+        (self.unfinished, self.doubtful) = (true, true);
+        let mut commit = self.commit();
+        commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
+        self.store_all(commit, Vec::new()).await?;
+        Ok(true)
     }
 
     /// The further pages of a delta. The cursor stays the old one until the last page is stored.
@@ -161,6 +206,11 @@ impl Running<'_> {
                 Next::Page(token) => page = token,
                 Next::Done(cursor) => {
                     self.regroup(&collection, affected).await?;
+                    if std::mem::take(&mut self.unshown) {
+                        // It may be the new place of a record that is gone from its old one.
+                        (self.unfinished, self.doubtful) = (true, true);
+                        return Ok(());
+                    }
                     collection.cursor = Some(cursor);
                     let mut commit = self.commit();
                     commit.changes.push(Change::PutCollection(self.account.id, collection));
@@ -262,7 +312,12 @@ impl Running<'_> {
 
     fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
         match known {
-            Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => {
+            // What could not be read is tried again with every listing.
+            Some(known)
+                if !matches!(known.kind, Kind::Gone | Kind::Unreadable)
+                    && known.etag.is_some()
+                    && known.etag == row.at.etag =>
+            {
                 touched.push(row.at.id.clone());
             }
             _ => todo.push(row.at.clone()),
@@ -302,6 +357,7 @@ impl Running<'_> {
     /// Fetches records; what the provider does not answer for is left for another time.
     async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
         let mut rows = Rows::default();
+        let mut commit = self.commit();
         for (at, fetched) in refs.iter().zip(self.provider.fetch(refs).await?) {
             match fetched {
                 Fetched::There(seen, blobs) => {
@@ -309,9 +365,22 @@ impl Running<'_> {
                     rows.blobs.extend(blobs);
                 }
                 Fetched::Gone => rows.seen.push(Seen::Gone(at.id.clone())),
-                Fetched::Unknown => self.unfinished = true,
+                Fetched::Unknown => {
+                    // What it listed and does not show is asked for again: the cursor stays. A record that is never shown
+                    // must not hold up the others for ever.
+                    let key = SubjectKey::Record(at.id.clone());
+                    let attempts = self.failures.get(&key).copied().unwrap_or(0);
+                    let reason = "the server lists it and does not show it";
+                    if attempts < UNSHOWN {
+                        self.unshown = true;
+                        commit.changes.push(self.failed(key, reason.to_owned()));
+                    } else {
+                        rows.seen.push(Seen::Unreadable(at.clone(), reason.to_owned()));
+                    }
+                }
             }
         }
+        self.store_all(commit, Vec::new()).await?;
         Ok(rows)
     }
 
@@ -392,6 +461,12 @@ impl Running<'_> {
         let before = self.store().seen(self.account.id, &ids).await?;
         let mut commit = self.commit();
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+        for id in &ids {
+            let key = SubjectKey::Record(id.clone());
+            if self.failures.remove(&key).is_some() {
+                commit.changes.push(Change::Unfail(self.account.id, key));
+            }
+        }
         let mut stored = Vec::with_capacity(seen.len());
         for (seen, before) in seen.into_iter().zip(before) {
             if let Some(row) = self.admit(seen, before, &mut commit, affected).await? {
@@ -430,22 +505,28 @@ impl Running<'_> {
                 let times = self.times(&record, before.as_ref());
                 Ok(Some((self.scoped(record), times)))
             }
+            // A list of members is stored only after its members have been looked at again (`regroup`): a run that is cut
+            // short in between reads it anew, and misses nobody.
             Seen::Roster(roster) => {
                 affected.extend(self.membership.change(&roster.at.id.clone(), Some(roster.clone())));
-                Ok(Some((Seen::Roster(roster), BTreeMap::new())))
+                self.rosters_due.push(Seen::Roster(roster));
+                Ok(None)
             }
-            Seen::Gone(id) => {
-                if let Some(roster) = self.membership.roster(&id) {
-                    if self.account.settings.scope == Scope::Group(roster.group.clone()) {
-                        // A deleted label is not that many leavings (R8).
-                        return Err(SyncError::Halted(format!(
-                            "the sync group '{}' no longer exists in the address book; choose another one, or everything",
-                            roster.name
-                        )));
-                    }
-                    affected.extend(self.membership.change(&id, None));
+            Seen::Gone(id) if self.membership.roster(&id).is_some() => {
+                let deleted = self
+                    .membership
+                    .roster(&id)
+                    .filter(|r| self.account.settings.scope == Scope::Group(r.group.clone()));
+                if let Some(roster) = deleted {
+                    // A deleted label is not that many leavings (R8).
+                    return Err(SyncError::Halted(format!(
+                        "the sync group '{}' no longer exists in the address book; choose another one, or everything",
+                        roster.name
+                    )));
                 }
-                Ok(Some((Seen::Gone(id), BTreeMap::new())))
+                affected.extend(self.membership.change(&id, None));
+                self.rosters_due.push(Seen::Gone(id));
+                Ok(None)
             }
             // What could be read before and can't be read now keeps what was read: the row says so, its person stays.
             other => Ok(Some((other, before.map(|b| b.times).unwrap_or_default()))),
@@ -490,8 +571,7 @@ impl Running<'_> {
         record: &RemoteRecord,
         commit: &mut Commit,
     ) -> Result<(), SyncError> {
-        let subjects =
-            self.store().subjects(self.account.id, &[crate::store::SubjectKey::Record(former.clone())]).await?;
+        let subjects = self.store().subjects(self.account.id, &[SubjectKey::Record(former.clone())]).await?;
         for link in subjects
             .into_iter()
             .filter_map(|s| s.link)
@@ -511,7 +591,20 @@ impl Running<'_> {
                 self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
             self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
         }
-        Ok(())
+        let rows: Vec<_> = std::mem::take(&mut self.rosters_due).into_iter().map(|r| (r, BTreeMap::new())).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut commit = self.commit();
+        let (account, generation) = (self.account.id, collection.generation);
+        commit.changes.push(Change::Observe {
+            account,
+            collection: collection.id.clone(),
+            generation,
+            rows,
+            echo: false,
+        });
+        self.store_all(commit, Vec::new()).await
     }
 
     /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.

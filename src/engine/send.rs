@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 
 use super::{Running, SyncError};
+use crate::card::Card;
 use crate::ids::{LinkId, RemoteId, Timestamp};
 use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
 use crate::store::{Change, Commit, SubjectKey};
@@ -15,6 +16,15 @@ use crate::sync::echo::{self, Landed};
 use crate::sync::operation::{self, Effect, RemoteChange};
 use crate::sync::view::{Groups, Intent, LinkState, RemoteRecord, RemoteRef, Roster, Seen, Send};
 use crate::sync::{caps, settings};
+
+/// When a record is shown that we wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Right after the write.
+    InAnswer,
+    /// Some time after it: somebody may have edited it since.
+    Later,
+}
 
 impl Running<'_> {
     /// Sends intents that have just been stored. What needs a record that does not exist yet comes after its create.
@@ -42,15 +52,21 @@ impl Running<'_> {
         records: &mut BTreeMap<LinkId, RemoteRecord>,
     ) -> Result<(), SyncError> {
         let mut ready = Vec::new();
+        let mut commit = self.commit();
         for mut intent in joins {
             if intent.before.is_none() {
                 intent.before = records.get(&intent.link).cloned();
             }
-            // Without its record the join waits; `settle` takes it up when the create is settled.
             if intent.before.is_some() {
                 ready.push(intent);
+            } else if !self.creating.contains(&intent.token) {
+                // Its create came to nothing: it is planned anew, with its joining.
+                commit.changes.push(Change::CloseIntent(intent.id));
+                commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
             }
+            // Otherwise the create is open still, and `settle` takes up the joining with it.
         }
+        self.store_all(commit, Vec::new()).await?;
         for batch in ready.chunks(self.engine.options.page.max(1)) {
             self.send_batch(batch, records).await?;
         }
@@ -94,10 +110,13 @@ impl Running<'_> {
                 },
                 other => other,
             };
+            if !matches!(outcome, Outcome::Unknown | Outcome::Landed(_)) {
+                self.creating.remove(&intent.token);
+            }
             match outcome {
                 Outcome::Stored(record) => {
                     records.insert(intent.link, record.clone());
-                    self.close_stored(intent, record, &mut commit, &mut effects).await?;
+                    self.close_stored(intent, Shown::InAnswer, record, &mut commit, &mut effects).await?;
                 }
                 Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
                 Outcome::Stale | Outcome::Missing => {
@@ -161,11 +180,15 @@ impl Running<'_> {
     pub(super) async fn close_stored(
         &mut self,
         intent: &Intent,
+        shown: Shown,
         mut record: RemoteRecord,
         commit: &mut Commit,
         effects: &mut Vec<Effect>,
     ) -> Result<(), SyncError> {
         commit.changes.push(Change::CloseIntent(intent.id));
+        if intent.what == Send::Create {
+            self.creating.remove(&intent.token);
+        }
         let Some(mut link) = self.store().link(intent.link).await? else { return Ok(()) };
         let account = self.account.id;
         let remote = Some(record.at.id.clone());
@@ -174,7 +197,15 @@ impl Running<'_> {
                 let before = intent.before.as_ref().map(|b| &b.body);
                 let landed =
                     Landed { ours: &intent.ours, sent: &intent.sent, before, mask: intent.mask, pairs: &intent.pairs };
-                link.base = echo::settle(&link.base, &landed, &record.body, self.provider.capabilities().converter);
+                let nothing = Card::default();
+                let then = match shown {
+                    Shown::InAnswer => None,
+                    Shown::Later => {
+                        Some(echo::as_landed(&intent.sent, before.unwrap_or(&nothing), intent.mask, &record.body))
+                    }
+                };
+                let echo = then.as_ref().unwrap_or(&record.body);
+                link.base = echo::settle(&link.base, &landed, echo, self.provider.capabilities());
                 link.revision = intent.revision;
                 link.remote = remote.clone();
                 let change = match (&intent.what, before) {
@@ -291,6 +322,7 @@ impl Running<'_> {
             rows: vec![(Seen::Gone(before.at.id.clone()), BTreeMap::new())],
             echo: true,
         });
+        commit.changes.push(Change::DropHeld(link.id));
         commit.changes.push(Change::PutLink(Box::new(link)));
         commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
         Ok(())

@@ -126,6 +126,8 @@ pub struct CollectionState {
     pub listing: Option<(Timestamp, Option<PageToken>)>,
     /// Whether a full listing was ever completed.
     pub listed: bool,
+    /// Since when full listings have been empty although we know records. An empty answer is not believed at once (rule 9).
+    pub doubted: Option<Timestamp>,
 }
 
 /// A lease on an account: whoever holds it may run it.

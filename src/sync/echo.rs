@@ -1,12 +1,13 @@
 //! After a send: what the echo means for the base, and whether a send has landed at all.
 //!
-//! Owns: [`settle`], [`landed`], and what counts as an edit on either side ([`edited_here`], [`edited_there`]).
+//! Owns: [`settle`], [`landed`], [`as_landed`], and what counts as an edit on either side ([`edited_here`], [`edited_there`]).
 
 use crate::card::Card;
 use crate::card::field::{Element, Field, FieldSet, FieldValue, Shape};
 use crate::card::normalize;
+use crate::sync::caps::Capabilities;
 use crate::sync::view::{Base, Pairs, Withheld};
-use crate::sync::{elements, merge};
+use crate::sync::{elements, lossy};
 
 /// What was sent, and with what it went.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +27,15 @@ pub struct Landed<'a> {
 /// What both sides agree on once a send has landed and the provider shows `echo` (rule 1; reconciliation B, closing).
 ///
 /// Only what was sent moves: an element that we did not change keeps what was agreed on before, so that whatever else
-/// differs in the echo is a remote change for the next plan. What we sent and the echo lacks was refused.
-pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, converter: u16) -> Base {
+/// differs in the echo is a remote change for the next plan. What we sent and the echo lacks was refused; a field that the
+/// provider takes and never shows was kept as sent.
+pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities) -> Base {
     let Landed { ours, sent, before, mask, pairs } = *landed;
-    let mut next = Base { converter, ..base.clone() };
+    let mut next = Base { converter: caps.converter, ..base.clone() };
     for field in mask.iter() {
         next.mapped.insert(field);
         next.ours.set(field, ours.get(field));
+        let echo = if caps.reads.contains(field) { echo } else { sent };
         if field.shape() == Shape::One {
             next.theirs.set(field, echo.get(field));
             continue;
@@ -40,8 +43,16 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, converter: u16) -> 
         let list = |card: &Card| card.get(field).into_elements();
         let (sent, echo) = (list(sent), list(echo));
         let before = before.map(list).unwrap_or_default();
-        let stored = elements::align(field, &sent, &echo);
+        let mut stored = elements::align(field, &sent, &echo);
         let untouched = elements::follow(field, &before, &sent);
+        for (i, was) in untouched.from.iter().enumerate() {
+            // A change that was refused: it still shows what was there before.
+            if let (None, Some(b)) = (stored.to[i], *was)
+                && let Some(e) = (0..echo.len()).find(|e| stored.from[*e].is_none() && echo[*e] == before[b])
+            {
+                (stored.to[i], stored.from[e]) = (Some(e), Some(i));
+            }
+        }
         let mut theirs = Vec::new();
         let mut place = vec![None; sent.len()];
         for (i, element) in sent.iter().enumerate() {
@@ -67,14 +78,65 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, converter: u16) -> 
             }
         }
         next.theirs.set(field, FieldValue::Many(theirs));
-        merge::put(&mut next.pairs, field, both, withheld);
+        next.pairs.set(field, both, withheld);
     }
     next
 }
 
-/// Whether the provider shows `sent` in the masked fields, as far as a person can tell: the send has landed.
+/// Whether the provider shows `sent` in the masked fields, as far as a person can tell.
 pub fn landed(sent: &Card, mask: FieldSet, shown: &Card) -> bool {
     mask.iter().all(|field| alike_lists(field, &sent.get(field).into_elements(), &shown.get(field).into_elements()))
+}
+
+/// Whether a send whose answer was lost has landed, told by what the provider shows some time later. A write lands whole or
+/// not at all: one value that only the send can have brought says that it did; else one that the send would have replaced
+/// says that it did not. Where everything was edited over since, it counts as landed: the edits then stand against what was
+/// sent.
+pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> bool {
+    let (mut brought, mut replaced) = (false, false);
+    for field in mask.iter().filter(|f| !sent.same(before, *f)) {
+        let list = |card: &Card| card.get(field).into_elements();
+        let (sent, before, shown) = (list(sent), list(before), list(shown));
+        let shows = |e: &Element| shown.iter().any(|s| s.labels == e.labels && lossy::shows(field, &e.value, &s.value));
+        let among = |e: &Element, all: &[Element]| {
+            all.iter().any(|a| a.labels == e.labels && normalize::alike(field, &a.value, &e.value))
+        };
+        let new: Vec<bool> = sent.iter().filter(|e| !among(e, &before)).map(shows).collect();
+        let old: Vec<bool> = before.iter().filter(|e| !among(e, &sent)).map(|e| among(e, &shown)).collect();
+        // Where neither the new nor the old is shown, somebody has edited it since, and it tells nothing.
+        brought |= new.contains(&true) || (new.is_empty() && old.contains(&false));
+        replaced |= old.contains(&true) || (old.is_empty() && new.contains(&false));
+    }
+    brought || !replaced
+}
+
+/// What the provider must have shown right after a send whose answer was lost, if it has landed: what it shows now, as far
+/// as that may be what it made of `sent`, cut short or refused included; else `sent`, so that the difference counts as
+/// somebody's change. For [`settle`] as its echo.
+pub fn as_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> Card {
+    let mut card = shown.clone();
+    for field in mask.iter() {
+        let list = |card: &Card| card.get(field).into_elements();
+        let (sent, before, shown) = (list(sent), list(before), list(shown));
+        let stored = elements::align(field, &sent, &shown);
+        let untouched = elements::follow(field, &before, &sent);
+        let mut then = Vec::new();
+        for (i, element) in sent.into_iter().enumerate() {
+            let kept = untouched.from[i].is_some_and(|b| before[b] == element);
+            match stored.to[i].map(|e| &shown[e]) {
+                // What we did not send stood there before.
+                _ if kept => then.push(element),
+                Some(now) if lossy::shows(field, &element.value, &now.value) => then.push(now.clone()),
+                Some(_) => then.push(element),
+                None => {}
+            }
+        }
+        match field.shape() {
+            Shape::One => card.set(field, FieldValue::One(then.into_iter().next().map(|e| e.value))),
+            Shape::Many => card.set(field, FieldValue::Many(then)),
+        }
+    }
+    card
 }
 
 /// Whether the provider's record differs from the base in a field that flows in, as far as a person can tell.

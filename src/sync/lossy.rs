@@ -23,12 +23,11 @@ pub fn lift(field: Field, full: &Value, image: &Value, changed: &Value) -> Lifte
     match (full, image, changed) {
         (Value::Text(full), Value::Text(image), Value::Text(changed)) => {
             // Cut short: the part never shown is kept.
-            match full.strip_prefix(image.trim_end()) {
-                Some(rest) if !image.trim().is_empty() => {
-                    let rest = if rest.trim().is_empty() { "" } else { rest };
-                    Lifted::Value(Value::Text(format!("{}{rest}", changed.trim_end())))
-                }
-                _ => Lifted::Value(Value::Text(changed.clone())),
+            match cut(full, image) {
+                Some("") => Lifted::Value(Value::Text(changed.clone())),
+                Some(rest) => Lifted::Value(Value::Text(format!("{}{rest}", shown(changed)))),
+                None if image.len() < full.len() => Lifted::Unclear,
+                None => Lifted::Value(Value::Text(changed.clone())),
             }
         }
         (Value::Date(full), Value::Date(image), Value::Date(changed)) => {
@@ -49,6 +48,38 @@ pub fn lift(field: Field, full: &Value, image: &Value, changed: &Value) -> Lifte
         }
         _ => Lifted::Value(changed.clone()),
     }
+}
+
+/// Whether a provider that was sent `full` and shows `image` may have kept all of it that it can hold.
+pub fn shows(field: Field, full: &Value, image: &Value) -> bool {
+    fn within<const N: usize>(full: [Option<&String>; N], image: [Option<&String>; N]) -> bool {
+        (0..N).all(|i| image[i].is_none() || image[i] == full[i]) && image.iter().any(Option::is_some)
+    }
+    normalize::alike(field, full, image)
+        || match (full, image) {
+            (Value::Text(full), Value::Text(image)) => cut(full, image).is_some(),
+            (Value::Date(full), Value::Date(image)) => {
+                image.year.is_none() && PartialDate { year: None, ..*full } == *image
+            }
+            // Providers shrink pictures and say nothing.
+            (Value::Photo(_), Value::Photo(_)) => true,
+            (Value::Organization(full), Value::Organization(image)) => within(organization(full), organization(image)),
+            (Value::Address(full), Value::Address(image)) => within(address(full), address(image)),
+            (Value::Handle(full), Value::Handle(image)) => within(handle(full), handle(image)),
+            _ => false,
+        }
+}
+
+/// What is left of a text beyond an image that was cut short; white space and an ellipsis at the cut don't count.
+fn cut<'a>(full: &'a str, image: &str) -> Option<&'a str> {
+    let image = shown(image);
+    let rest = full.strip_prefix(image).filter(|_| !image.is_empty())?;
+    Some(if rest.trim().is_empty() { "" } else { rest })
+}
+
+fn shown(image: &str) -> &str {
+    let image = image.trim_end();
+    image.strip_suffix('…').or_else(|| image.strip_suffix("...")).unwrap_or(image).trim_end()
 }
 
 /// `before` became `after` in the CRM; the provider shows `image`. What should it show? Parts that did not change stay as

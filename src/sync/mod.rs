@@ -8,6 +8,8 @@ pub mod diff;
 pub mod echo;
 pub mod elements;
 pub mod guard;
+#[cfg(test)]
+mod laws;
 pub mod lossy;
 pub mod merge;
 pub mod operation;
@@ -16,4 +18,6 @@ pub mod plan;
 pub mod reconcile;
 pub mod retry;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod view;

@@ -102,7 +102,7 @@ fn linked(
     };
     match link.state {
         LinkState::Paused => return waits(Waits::Paused),
-        LinkState::Redundant => return waits(Waits::Ended(LinkState::Redundant)),
+        LinkState::Redundant => return redundant(subject, link, seen, person, facts),
         LinkState::Unlinked | LinkState::Undone => return waits(Waits::Ended(link.state)),
         LinkState::Deleted => return deleted(subject, link, seen, person, facts),
         LinkState::Live | LinkState::Left | LinkState::Frozen => {}
@@ -115,7 +115,8 @@ fn linked(
     }
     if !person.access {
         let mut decision = waits(Waits::Frozen);
-        if link.state != LinkState::Frozen {
+        // Over a link that left the sync group nothing flows either way; that it left must not be forgotten.
+        if link.state == LinkState::Live {
             decision.steps.push(Step::State(LinkState::Frozen));
         }
         return decision;
@@ -142,6 +143,12 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
     if person.person.is_live() {
         return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
     }
+    let by = match person.person.state {
+        PersonState::Trashed { by, .. } => by,
+        PersonState::Live | PersonState::Purged { .. } => None,
+    };
+    // Back in the sync group, or back from a deletion.
+    let back = matches!(link.state, LinkState::Left | LinkState::Deleted);
     let edited = echo::edited_there(&link.base, &record.body, facts.incoming());
     let clash = |stands| {
         let (theirs_at, ours_at) = (record.modified, trashed_at(person));
@@ -155,7 +162,12 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
         })
     };
     if !facts.two_way() {
-        // One-way: the person stays in the trash; an edit there shows, and changes nothing (R7).
+        // One-way: whom a user has put into the trash stays there; an edit shows, and changes nothing (R7). Whom the provider
+        // took away, it brings back.
+        if back && by.is_none() {
+            decision.steps.push(Step::RestoreLocal);
+            return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
+        }
         if edited {
             decision.steps.push(clash(Side::Ours));
         }
@@ -163,7 +175,6 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
         return decision;
     }
     // Edit beats delete; coming back into the group is an edit; so is a no to the deletion.
-    let back = link.state == LinkState::Left;
     let rejected = subject.held == Some(Some(Answer::Rejected));
     if edited || back || rejected {
         decision.steps.push(Step::RestoreLocal);
@@ -172,10 +183,6 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
         }
         return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
     }
-    let by = match person.person.state {
-        PersonState::Trashed { by, .. } => by,
-        _ => None,
-    };
     let own = person.person.owner == facts.user;
     let entitled = link.origin == Origin::Ours
         || by == Some(facts.user)
@@ -208,8 +215,11 @@ fn settle_present(
     let winner = |field| judge(field, subject, person, facts);
     let (incoming, outgoing) = (facts.incoming(), facts.outgoing());
     let rules = Rules { incoming, outgoing, asked: subject.asked, caps: facts.caps, winner: &winner };
-    let merged = merge::merge(base, &person.person.card, &record.body, &rules);
     let matched = matches!(agreed(Base::default()), Step::Match(_));
+    if !matched && merge::quiet(base, &person.person.card, &record.body, &rules) {
+        return decision;
+    }
+    let merged = merge::merge(base, &person.person.card, &record.body, &rules);
     if matched || merged.base != *base {
         decision.steps.push(agreed(merged.base));
     }
@@ -259,14 +269,7 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
     if facts.two_way() && (edited || rejected) {
         let mut decision = steps(vec![Step::State(LinkState::Deleted)]);
         if edited {
-            decision.steps.push(Step::Conflict(Clash {
-                about: About::DeletedThere,
-                ours: shown(&person.person.card),
-                theirs: empty(),
-                stands: Side::Ours,
-                ours_at: Some(person.person.updated),
-                theirs_at: None,
-            }));
+            decision.steps.push(deleted_there(person));
         }
         decision.steps.push(create(person, facts));
         return decision;
@@ -277,12 +280,48 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
     delete_here(subject, person, facts, LinkState::Deleted)
 }
 
+/// The person was edited, and the record deleted: the edit stands (R6).
+fn deleted_there(person: &PersonFacts) -> Step {
+    Step::Conflict(Clash {
+        about: About::DeletedThere,
+        ours: shown(&person.person.card),
+        theirs: empty(),
+        stands: Side::Ours,
+        ours_at: Some(person.person.updated),
+        theirs_at: None,
+    })
+}
+
+/// The person has another link here since two people became one: what is edited in this record still comes in, nothing
+/// goes out, and its end is the end of this link alone.
+fn redundant(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    let ended = Some(Waits::Ended(LinkState::Redundant));
+    match seen {
+        Seen::Gone(_) => steps(vec![Step::State(LinkState::Unlinked)]),
+        Seen::Present(record) if person.access && person.person.is_live() => {
+            let one_way = Settings { direction: Direction::OneWay, ..facts.settings.clone() };
+            let facts = Facts { settings: &one_way, ..*facts };
+            let mut decision =
+                settle_present(subject, &link.base, record, person, &facts, Decision::default(), Step::Rebase);
+            decision.waits = ended;
+            decision
+        }
+        Seen::Present(_) | Seen::Outside { .. } | Seen::Unreadable(..) | Seen::Roster(_) => {
+            Decision { steps: Vec::new(), waits: ended }
+        }
+    }
+}
+
 /// The record left the sync group.
 fn left(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
     let edited = facts.two_way() && echo::edited_here(&link.base, &person.person.card, facts.outgoing());
     let rejected = subject.held == Some(Some(Answer::Rejected));
     if facts.settings.on_leave == OnLeave::Keep || edited || rejected || !person.person.is_live() {
-        return Decision { steps: vec![Step::State(LinkState::Left)], waits: Some(Waits::Left) };
+        let mut decision = Decision { steps: vec![Step::State(LinkState::Left)], waits: Some(Waits::Left) };
+        if facts.settings.on_leave == OnLeave::Delete && edited && person.person.is_live() {
+            decision.steps.push(deleted_there(person));
+        }
+        return decision;
     }
     delete_here(subject, person, facts, LinkState::Left)
 }
@@ -304,19 +343,16 @@ fn delete_here(subject: &Subject, person: &PersonFacts, facts: &Facts<'_>, end: 
     if theirs_alone { steps(vec![Step::TrashLocal, Step::State(end)]) } else { steps(vec![Step::State(survives)]) }
 }
 
-/// The link ended with its record. The record may be back, or the person restored.
-fn deleted(_subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+/// The link ended with its record. The record may be back (a device brought it again, the server was rolled back): then it
+/// is the same person. Or the person was restored.
+fn deleted(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    // Its place may have been taken: an edit beat the deletion, and another record was made for the person.
+    let replaced = person.elsewhere.iter().any(|l| l.account == link.account && l.state.is_open());
     match seen {
         Seen::Present(_) if matches!(person.person.state, PersonState::Purged { .. }) => waits(Waits::Purged),
-        Seen::Present(record) if person.access => {
-            // The same record is back: a device brought it again, or the server was rolled back. It is the same person.
-            let mut decision = steps(vec![Step::State(LinkState::Live)]);
-            if !person.person.is_live() {
-                decision.steps.push(Step::RestoreLocal);
-            }
-            let subject = Subject::default();
-            settle_present(&subject, &link.base, record, person, facts, decision, Step::Rebase)
-        }
+        Seen::Present(_) if replaced && person.access => steps(vec![Step::State(LinkState::Redundant)]),
+        _ if replaced => waits(Waits::Ended(LinkState::Deleted)),
+        Seen::Present(record) if person.access => present(subject, link, record, person, facts),
         Seen::Gone(_) | Seen::Present(_) => ended_or_push(link, person, facts),
         Seen::Outside { .. } | Seen::Unreadable(..) | Seen::Roster(_) => waits(Waits::Ended(LinkState::Deleted)),
     }
@@ -326,7 +362,12 @@ fn deleted(_subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, f
 fn ended_or_push(link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
     match link.state {
         LinkState::Deleted if person.person.is_live() && person.access && facts.two_way() => {
-            steps(vec![create(person, facts)])
+            // Whom another user owns comes back only where we had made the record (rule 12).
+            if person.person.owner == facts.user || link.origin == Origin::Ours {
+                steps(vec![create(person, facts)])
+            } else {
+                waits(Waits::NotPushed)
+            }
         }
         // Its create was refused or not tried: again, over the same link and with the same token (rule 14).
         LinkState::Live if link.remote.is_none() => match person.person.is_live() {
@@ -362,6 +403,8 @@ fn unlinked(
     }
     match (meeting, person) {
         (Meeting::InQuestion, _) => waits(Waits::Ambiguous),
+        // Who was trashed or hidden since pairing is no candidate any more; whether the record is new is asked again.
+        (Meeting::Same, Some(person)) if !person.access || !person.person.is_live() => waits(Waits::Ambiguous),
         (Meeting::Same, Some(person)) => {
             settle_present(subject, &Base::default(), record, person, facts, Decision::default(), Step::Match)
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
-use crate::card::field::{Field, FieldSet, FieldValue};
+use crate::card::field::{Field, FieldSet, FieldValue, Shape};
 use crate::crm::person::Person;
 use crate::ids::{
     AccountId, CollectionId, Etag, Fence, GroupId, IntentId, LinkId, PersonId, RemoteId, Revision, Timestamp, Token,
@@ -162,6 +162,32 @@ pub struct Pairs {
     pub withheld: BTreeMap<Field, BTreeMap<u16, Withheld>>,
 }
 
+impl Pairs {
+    /// Says which is which in that field. A scalar is its own pair.
+    pub(super) fn set(&mut self, field: Field, both: Vec<(u16, u16)>, withheld: BTreeMap<u16, Withheld>) {
+        self.both.remove(&field);
+        self.withheld.remove(&field);
+        if field.shape() == Shape::One {
+            return;
+        }
+        if !both.is_empty() {
+            self.both.insert(field, both);
+        }
+        if !withheld.is_empty() {
+            self.withheld.insert(field, withheld);
+        }
+    }
+
+    /// Says of that field what the others say.
+    pub(super) fn keep(&mut self, others: &Pairs, field: Field) {
+        self.set(
+            field,
+            others.both.get(&field).cloned().unwrap_or_default(),
+            others.withheld.get(&field).cloned().unwrap_or_default(),
+        );
+    }
+}
+
 /// Why an element of ours has no partner at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -300,11 +326,11 @@ pub struct PersonFacts {
     pub access: bool,
     /// Whether it was trashed by an admin or by its owner, with the owner's word for all of the owner's accounts.
     pub trashed_with_authority: bool,
-    /// Its links in other accounts.
+    /// Its links in other accounts, and its other open link in this one, if the subject's has ended.
     pub elsewhere: Vec<Elsewhere>,
 }
 
-/// A link of the same person in another account.
+/// Another link of the same person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// Which account.

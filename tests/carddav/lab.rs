@@ -156,3 +156,19 @@ pub(crate) fn card(uid: &str, name: &str, more: &str) -> String {
         "BEGIN:VCARD\r\nVERSION:3.0\r\nPRODID:-//x//EN\r\nN:{name};;;;\r\nFN:{name}\r\n{more}UID:{uid}\r\nEND:VCARD\r\n"
     )
 }
+
+/// Stores a card as another client would.
+pub(crate) async fn put(url: &url::Url, user: &str, password: &str, card: &str) {
+    use contactd::provider::http::Door;
+    use contactd::provider::http::auth::Auth;
+    use contactd::provider::http::message::Request;
+    use contactd::provider::http::trust::TrustSet;
+    let mut trust = TrustSet::new(true);
+    trust.add_url(url);
+    let auth = Auth::Basic { user: user.to_owned(), password: Secret::new(password) };
+    let door = Door::new(http(), Arc::new(Gate::new(Pace::FREE)), auth, trust);
+    let put = "PUT".parse().unwrap();
+    let request = Request::new(put, url.clone()).body("text/vcard", card.to_owned());
+    let answer = door.send(&request, contactd::sync::retry::Resend::Once).await.unwrap();
+    assert!(answer.status.is_success(), "{answer:?}");
+}

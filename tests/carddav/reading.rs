@@ -49,7 +49,8 @@ async fn everything_then_only_what_changed_in_one_request() {
 
 #[tokio::test]
 async fn answers_in_every_shape() {
-    let shapes: Vec<(&str, Box<dyn Fn(&mut Settings)>)> = vec![
+    type Change = Box<dyn Fn(&mut Settings)>;
+    let shapes: Vec<(&str, Change)> = vec![
         (
             "radicale",
             Box::new(|s| {

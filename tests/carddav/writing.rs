@@ -1,7 +1,8 @@
 //! Writes and what became of them (icloud-carddav.md §4, §5.1).
 
-use contactd::card::Card;
-use contactd::provider::{Fetched, Outcome, Provider as _, WriteKind};
+use contactd::card::field::Field;
+use contactd::card::{Card, Photo};
+use contactd::provider::{Blob, Fetched, Outcome, Provider as _, Write, WriteKind};
 use contactd::sync::view::Seen;
 use mock_providers::carddav::Settings;
 use mock_providers::carddav::settings::{EtagForm, Level};
@@ -91,6 +92,90 @@ async fn a_server_that_renames_is_followed() {
 }
 
 #[tokio::test]
+async fn an_update_touches_only_what_changed() {
+    for fault in [None, Some(Fault::CutBefore), Some(Fault::ErrorAfter(500)), Some(Fault::CutAfter)] {
+        let lab = Lab::generic().await;
+        let odd = "X-ODD;a=b:kept\r\nitem1.X-ABLabel:_$!<Other>!$_\r\nitem1.EMAIL;type=INTERNET:a@example.com\r\n";
+        let name = lab.device.add(card("a", "Ann", odd));
+        let before = lab.record(&name).await;
+        let card = Card { note: Some("hello".into()), ..before.body.clone() };
+        let mask = [Field::Note].into_iter().collect();
+        let update = || lab.write(1, WriteKind::Update { card: card.clone(), mask }, Some(before.clone()));
+        if let Some(fault) = &fault {
+            lab.server.fault(Match::method("PUT"), fault.clone());
+        }
+        let outcome = lab.dav.write(&[update()]).await.remove(0);
+        match &fault {
+            // It landed and its answer was lost; the second attempt met its own etag: look, then decide.
+            Some(Fault::CutAfter | Fault::ErrorAfter(_)) => assert!(matches!(outcome, Outcome::Unknown), "{outcome:?}"),
+            _ => {
+                let Outcome::Landed(at) = &outcome else { panic!("{fault:?}: {outcome:?}") };
+                assert_eq!((&at.id, &at.etag), (&before.at.id, &None));
+            }
+        }
+        assert_eq!(lab.record(&name).await.body.note.as_deref(), Some("hello"));
+        assert!(lab.device.text(&name).unwrap().contains(odd));
+        // From the same base once more: it has changed since.
+        assert!(matches!(lab.dav.write(&[update()]).await[0], Outcome::Stale));
+        lab.device.delete(&name).unwrap();
+        let gone = lab.dav.write(&[update()]).await.remove(0);
+        assert!(matches!(gone, Outcome::Missing | Outcome::Stale), "{gone:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bare_refusal_is_mended_once() {
+    let lab = Lab::icloud().await;
+    lab.server.settings(|settings| settings.write.need_n = false);
+    let name = lab.device.add(card("a", "Ann", "").replace("N:Ann;;;;\r\n", ""));
+    let before = lab.record(&name).await;
+    lab.server.settings(|settings| settings.write.need_n = true);
+    let card = Card { note: Some("hello".into()), ..before.body.clone() };
+    let what = WriteKind::Update { card, mask: [Field::Note].into_iter().collect() };
+    let outcome = lab.dav.write(&[lab.write(1, what.clone(), Some(before))]).await.remove(0);
+    assert!(matches!(outcome, Outcome::Landed(_)), "{outcome:?}");
+    // What can't be mended is refused with words for a person.
+    let before = lab.record(&name).await;
+    lab.server.faults(|faults| faults.times(3, Match::method("PUT"), Fault::Refuse(403)));
+    let outcome = lab.dav.write(&[lab.write(1, what, Some(before))]).await.remove(0);
+    assert!(matches!(&outcome, Outcome::Refused(why) if why.contains("content")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn categories_are_edited_in_the_record() {
+    let lab = Lab::generic().await;
+    let name = lab.device.add(card("a", "Ann", "CATEGORIES:Friends\r\n"));
+    let group = || contactd::ids::GroupId::from("Work");
+    let before = lab.record(&name).await;
+    let join = lab.write(1, WriteKind::Join(group()), Some(before));
+    assert!(matches!(lab.dav.write(&[join]).await[0], Outcome::Landed(_)));
+    let before = lab.record(&name).await;
+    assert_eq!(before.groups.iter().map(|g| g.as_str()).collect::<Vec<_>>(), ["Friends", "Work"]);
+    let leave = lab.write(1, WriteKind::Leave("Friends".into()), Some(before));
+    assert!(matches!(lab.dav.write(&[leave]).await[0], Outcome::Landed(_)));
+    assert_eq!(lab.record(&name).await.groups.iter().map(|g| g.as_str()).collect::<Vec<_>>(), ["Work"]);
+    // A new record is in its groups from the start.
+    let what = WriteKind::Create { card: person("Bob"), groups: [group()].into() };
+    assert!(matches!(lab.dav.write(&[lab.write(7, what, None)]).await[0], Outcome::Landed(_)));
+    assert!(lab.record(&name_of(7)).await.groups.contains(&group()));
+}
+
+#[tokio::test]
+async fn a_new_picture_goes_up_with_its_bytes() {
+    let lab = Lab::icloud().await;
+    lab.dav.check().await.unwrap();
+    let bytes = [&[0xFF, 0xD8, 0xFF, 0xE0][..], &[7; 500]].concat();
+    let blob = Blob::new("image/jpeg", bytes.clone());
+    let photo = Photo { hash: blob.hash.clone(), media_type: "image/jpeg".into() };
+    let what = WriteKind::Create { card: Card { photo: Some(photo), ..person("Ann") }, groups: Default::default() };
+    let write = Write { photo: Some(blob.clone()), ..lab.write(1, what, None) };
+    assert!(matches!(lab.dav.write(&[write]).await[0], Outcome::Landed(_)));
+    let record = lab.record(&name_of(1)).await;
+    assert!(record.body.photo.as_ref().unwrap().hash.starts_with("url:"));
+    assert_eq!(lab.dav.photo(&record).await.unwrap().unwrap(), blob);
+}
+
+#[tokio::test]
 async fn deletes_are_guarded() {
     for (form, level) in
         [(EtagForm::Strong, Level::Icloud), (EtagForm::Weak, Level::Kept), (EtagForm::Unquoted, Level::Kept)]
@@ -148,6 +233,23 @@ async fn one_refused_card_does_not_stop_the_rest() {
 }
 
 #[tokio::test]
+async fn a_book_that_is_not_there_has_lost_no_records() {
+    let lab = Lab::generic().await;
+    let name = lab.device.add(card("a", "Ann", ""));
+    let before = lab.record(&name).await;
+    let card = Card { note: Some("hello".into()), ..before.body.clone() };
+    let update = WriteKind::Update { card, mask: [Field::Note].into_iter().collect() };
+    for what in [update, WriteKind::Delete, create("Bob")] {
+        for status in [404, 410, 421] {
+            lab.server.faults(|faults| faults.times(9, Match::default(), Fault::Refuse(status)));
+            let outcome = lab.dav.write(&[lab.write(1, what.clone(), Some(before.clone()))]).await.remove(0);
+            assert!(matches!(outcome, Outcome::NotTried), "{what:?} {status}: {outcome:?}");
+            lab.server.faults(|faults| faults.heal());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wait_ends_the_batch_without_doubt() {
     let lab = Lab::icloud().await;
     lab.dav.check().await.unwrap();
@@ -181,6 +283,12 @@ async fn many_join_by_one_write() {
     let members = lab.device.members(&group);
     assert_eq!(members.len(), 6);
     assert!(members.contains(&"kontakt-12".to_owned()) && !members.contains(&"leaver".to_owned()));
+    // A record that was not created does not join.
+    lab.server.faults(|faults| faults.times(4, Match::method("PUT"), Fault::Refuse(415)));
+    let late = [lab.write(7, create("Bob"), None), lab.write(7, WriteKind::Join(id()), None)];
+    let late = lab.dav.write(&late).await;
+    assert!(matches!(late[..], [Outcome::Refused(_), Outcome::NotTried]), "{late:?}");
+    lab.server.faults(|faults| faults.heal());
     // Once more changes nothing.
     let mark = lab.server.mark();
     let again = lab.dav.write(&writes[5..]).await;

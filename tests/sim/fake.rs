@@ -101,6 +101,12 @@ impl Server {
         }
     }
 
+    fn request(&mut self) {
+        self.requests += 1;
+        let now = self.now;
+        self.book.tick(now);
+    }
+
     pub fn card(entry: &Entry) -> Card {
         serde_json::from_slice(&entry.content).unwrap()
     }
@@ -165,7 +171,7 @@ impl Server {
                 Membership::Roster => Default::default(),
                 _ => entry.groups.iter().map(|g| GroupId(g.clone())).collect(),
             },
-            modified: self.manner.tells_time.then(|| Timestamp(entry.modified as i64)),
+            modified: self.manner.tells_time.then_some(Timestamp(entry.modified as i64)),
             token,
             uid: (self.caps.membership == Membership::Roster).then(|| Self::uid(entry)),
             formerly: entry.former.iter().map(|f| RemoteId(f.clone())).collect(),
@@ -246,7 +252,7 @@ impl Provider for Fake {
 
     async fn changes(&self, _: &CollectionId, from: From<'_>) -> Result<Changes, ProviderError> {
         let mut server = self.server.lock().unwrap();
-        server.requests += 1;
+        server.request();
         if server.crashed {
             return Err(error(Retry::Soon));
         }
@@ -323,7 +329,7 @@ impl Provider for Fake {
 
     async fn fetch(&self, of: &[RemoteRef]) -> Result<Vec<Fetched>, ProviderError> {
         let mut server = self.server.lock().unwrap();
-        server.requests += 1;
+        server.request();
         if server.crashed {
             return Err(error(Retry::Soon));
         }
@@ -342,7 +348,7 @@ impl Provider for Fake {
 
     async fn find(&self, _: &CollectionId, tokens: &[Token]) -> Result<Vec<Found>, ProviderError> {
         let mut server = self.server.lock().unwrap();
-        server.requests += 1;
+        server.request();
         if server.crashed {
             return Err(error(Retry::Soon));
         }
@@ -369,7 +375,7 @@ impl Provider for Fake {
 
     async fn write(&self, batch: &[Write]) -> Vec<Outcome> {
         let mut server = self.server.lock().unwrap();
-        server.requests += 1;
+        server.request();
         batch.iter().map(|write| server.write(write)).collect()
     }
 }

@@ -10,12 +10,20 @@ use super::history::card;
 use super::world::{GROUP, HOUR, World};
 use crate::crash::Stop;
 
+/// A card without what is no promise: the order of its lists.
+fn told(card: &contactd::card::Card) -> String {
+    let mut card = card.clone();
+    card.emails.sort();
+    card.phones.sort();
+    serde_json::to_string(&card).unwrap()
+}
+
 /// What both sides hold in the end, without the ids that differ from run to run.
 fn outcome(world: &World) -> String {
     let mut people: Vec<String> =
-        world.people().iter().map(|p| format!("{} {:?} {:?}", p.is_live(), p.card, p.visible_to)).collect();
+        world.people().iter().map(|p| format!("{} {} {:?}", p.is_live(), told(&p.card), p.visible_to)).collect();
     people.sort();
-    let mut cards: Vec<String> = world.cards_there(0).values().map(|c| format!("{c:?}")).collect();
+    let mut cards: Vec<String> = world.cards_there(0).values().map(told).collect();
     cards.sort();
     let members = world.sites[0].fake.server.lock().unwrap().rosters.values().map(|r| r.members.len()).sum::<usize>();
     format!("{people:#?}\n{cards:#?}\n{members}")
@@ -79,7 +87,11 @@ fn i5_interrupted_at_every_commit_and_every_send_it_ends_the_same() {
                 let _ = world.sync(0);
                 world.restart();
                 rest(&mut world);
-                assert_eq!(outcome(&world), expected, "kind {kind}, {stop:?}");
+                assert!(
+                    outcome(&world) == expected,
+                    "kind {kind}, {stop:?}\n{}\nexpected\n{expected}",
+                    outcome(&world)
+                );
             }
         }
         let sends = 8;

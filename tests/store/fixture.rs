@@ -174,6 +174,7 @@ pub(crate) fn put_book(account: u64) -> Change {
         generation: 1,
         listing: None,
         listed: false,
+        doubted: None,
     };
     Change::PutCollection(id(account), state)
 }

@@ -66,6 +66,7 @@ pub(crate) async fn everything_is_given_back(db: Db) {
         generation: 3,
         listing: Some((NOW, Some(PageToken::from("p2")))),
         listed: true,
+        doubted: None,
     };
     db.put([put_book(1), Change::PutCollection(acc(1), state.clone())]).await;
     assert_eq!(db.store.collections(acc(1)).await.unwrap(), [state.clone()]);

@@ -1,5 +1,7 @@
 //! What an element is called: `TYPE` words and Apple's `X-ABLabel`, to and from labels.
 
+use std::borrow::Cow;
+
 use super::line::Version;
 use super::prop::Prop;
 
@@ -36,19 +38,29 @@ pub enum Word {
     Preferred,
     /// Nothing that people see (`INTERNET`, `VOICE`).
     Nothing,
-    /// A label.
-    Label(String),
+    /// A label, tidy.
+    Label(Cow<'static, str>),
 }
 
 /// What a `TYPE` word says on that property.
 pub fn of_type(prop: Prop, word: &str) -> Word {
-    let lower = word.to_ascii_lowercase();
-    match (prop, lower.as_str()) {
-        (_, "pref") => Word::Preferred,
-        (Prop::Email, "internet") | (Prop::Tel, "voice") => Word::Nothing,
-        (Prop::Adr, "dom" | "intl" | "postal" | "parcel") => Word::Nothing,
-        (Prop::Tel, "cell") => Word::Label("mobile".into()),
-        _ => Word::Label(lower),
+    let is = |words: &[&str]| words.iter().any(|one| word.eq_ignore_ascii_case(one));
+    let nothing: &[&str] = match prop {
+        Prop::Email => &["internet"],
+        Prop::Tel => &["voice"],
+        Prop::Adr => &["dom", "intl", "postal", "parcel"],
+        _ => &[],
+    };
+    if is(&["pref"]) {
+        Word::Preferred
+    } else if is(nothing) {
+        Word::Nothing
+    } else if prop == Prop::Tel && is(&["cell"]) {
+        Word::Label(Cow::Borrowed("mobile"))
+    } else if let Some(known) = ["home", "work", "iphone", "fax", "main"].iter().find(|one| is(&[one])) {
+        Word::Label(Cow::Borrowed(known))
+    } else {
+        Word::Label(Cow::Owned(word.to_ascii_lowercase()))
     }
 }
 

@@ -1,21 +1,22 @@
 //! From lines to a card. Remembers for each value where it stands, so that it can be edited in place.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+
 use super::labels::{self, Word};
 use super::line::{Line, Lines, Version};
 use super::prop::Prop;
 use super::text::split;
 use super::values::{self, Picture};
 use crate::card::field::{Element, Field, FieldValue, Shape, Value};
-use crate::card::normalize::{key, tidy, tidy_value};
+use crate::card::normalize::{key, tidy_label, tidy_value};
 use crate::card::{Address, Card, Handle, Labels, Organization};
 
-/// A card as read, and where each of its values stands.
-#[derive(Clone, Debug)]
+/// A card as read.
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// The content, tidy.
     pub card: Card,
-    /// The values in the order of the card's lists; scalars too.
-    pub found: Vec<Found>,
     /// The picture.
     pub picture: Option<Picture>,
     /// `UID` without `urn:uuid:`.
@@ -45,16 +46,34 @@ pub struct Found {
 
 /// Reads the lines.
 pub fn read(lines: &Lines<'_>) -> Reading {
+    let (mut reading, found) = collect(lines);
+    fill(&mut reading.card, found.into_iter().map(|one| (one.field, one.element)));
+    reading
+}
+
+/// Reads the lines and says where each value stands: in the order of the fields, and in each of the card's list.
+pub fn read_places(lines: &Lines<'_>) -> (Reading, Vec<Found>) {
+    let (mut reading, mut found) = collect(lines);
+    found.sort_by_key(|one| one.field);
+    fill(&mut reading.card, found.iter().map(|one| (one.field, one.element.clone())));
+    (reading, found)
+}
+
+fn fill(card: &mut Card, elements: impl Iterator<Item = (Field, Element)>) {
+    let mut lists: Vec<Vec<Element>> = Field::ALL.iter().map(|_| Vec::new()).collect();
+    for (field, element) in elements {
+        lists[field as usize].push(element);
+    }
+    for (field, list) in Field::ALL.iter().zip(lists).filter(|(_, list)| !list.is_empty()) {
+        card.set(*field, FieldValue::Many(list));
+    }
+}
+
+fn collect(lines: &Lines<'_>) -> (Reading, Vec<Found>) {
     let mut reader = Reader { lines, found: Vec::with_capacity(32), details: Details::of(lines) };
-    let mut reading = Reading {
-        card: Card::default(),
-        found: Vec::new(),
-        picture: None,
-        uid: None,
-        is_group: false,
-        members: Vec::new(),
-    };
+    let mut reading = Reading::default();
     let mut companies = Vec::new();
+    let mut members = HashSet::new();
     for (at, line) in lines.lines.iter().enumerate() {
         let text = || line.text(lines.version);
         match line.prop {
@@ -62,7 +81,7 @@ pub fn read(lines: &Lines<'_>) -> Reading {
             Prop::Kind | Prop::AppleKind => reading.is_group |= text().trim().eq_ignore_ascii_case("group"),
             Prop::Member | Prop::AppleMember => {
                 let uid = bare_uid(&text());
-                if !uid.is_empty() && !reading.members.contains(&uid) {
+                if !uid.is_empty() && members.insert(uid.clone()) {
                     reading.members.push(uid);
                 }
             }
@@ -82,8 +101,7 @@ pub fn read(lines: &Lines<'_>) -> Reading {
     }
     reader.organizations(&companies);
     reader.twins();
-    reading.found = reader.finish(&mut reading.card);
-    reading
+    (reading, reader.finish())
 }
 
 /// Without the `urn:uuid:` in front, which 4.0 writes and 3.0 doesn't.
@@ -95,33 +113,45 @@ pub fn bare_uid(text: &str) -> String {
     }
 }
 
-/// What details say about their groups.
-struct Details {
-    labels: Vec<(String, String)>,
-    countries: Vec<(String, String)>,
+/// What details say about their groups, which are told apart without case (RFC 6350 §3.3).
+struct Details<'r> {
+    labels: BTreeMap<Cow<'r, str>, Vec<String>>,
+    countries: BTreeMap<Cow<'r, str>, String>,
 }
 
-impl Details {
-    fn of(lines: &Lines<'_>) -> Self {
-        let mut details = Self { labels: Vec::new(), countries: Vec::new() };
+impl<'r> Details<'r> {
+    fn of(lines: &'r Lines<'_>) -> Self {
+        let mut details = Self { labels: BTreeMap::new(), countries: BTreeMap::new() };
         for line in &lines.lines {
-            let list = match line.prop {
-                Prop::Label => &mut details.labels,
-                Prop::CountryCode => &mut details.countries,
-                _ => continue,
-            };
-            if let Some(group) = line.group() {
-                list.push((group.to_ascii_lowercase(), line.text(lines.version)));
+            let Some(group) = line.group() else { continue };
+            let text = || line.text(lines.version);
+            match line.prop {
+                Prop::Label => {
+                    let labels = labels::of_label(&text());
+                    details
+                        .labels
+                        .entry(lower(group))
+                        .or_default()
+                        .extend(labels.iter().map(|label| tidy_label(label)));
+                }
+                Prop::CountryCode => {
+                    details.countries.entry(lower(group)).or_insert_with(text);
+                }
+                _ => {}
             }
         }
         details
     }
 }
 
+fn lower(group: &str) -> Cow<'_, str> {
+    if group.bytes().any(|b| b.is_ascii_uppercase()) { group.to_ascii_lowercase().into() } else { group.into() }
+}
+
 struct Reader<'r, 'a> {
     lines: &'r Lines<'a>,
     found: Vec<Found>,
-    details: Details,
+    details: Details<'r>,
 }
 
 impl Reader<'_, '_> {
@@ -143,16 +173,13 @@ impl Reader<'_, '_> {
             match labels::of_type(line.prop, word) {
                 Word::Preferred => pref = Some(1),
                 Word::Nothing => {}
-                Word::Label(label) if service && !matches!(label.as_str(), "home" | "work") => service = false,
-                Word::Label(label) => labels.insert(&label),
+                Word::Label(label) if service && !matches!(&*label, "home" | "work") => service = false,
+                Word::Label(label @ Cow::Borrowed(_)) => labels.insert(&label),
+                Word::Label(label) => labels.insert(&tidy_label(&label)),
             }
         }
-        if let Some(group) = line.group() {
-            for (_, text) in self.details.labels.iter().filter(|(of, _)| of.eq_ignore_ascii_case(group)) {
-                for label in labels::of_label(text) {
-                    labels.insert(&label);
-                }
-            }
+        if let Some(texts) = line.group().and_then(|group| self.details.labels.get(&lower(group))) {
+            texts.iter().for_each(|label| labels.insert(label));
         }
         (labels, pref)
     }
@@ -276,9 +303,8 @@ impl Reader<'_, '_> {
             country: next(),
             country_code: line.param("CC").map(Into::into),
         };
-        if let Some(group) = line.group() {
-            let code = self.details.countries.iter().find(|(of, _)| of.eq_ignore_ascii_case(group));
-            address.country_code = address.country_code.or_else(|| code.map(|(_, code)| code.clone()));
+        if let Some(code) = line.group().and_then(|group| self.details.countries.get(&lower(group))) {
+            address.country_code.get_or_insert_with(|| code.clone());
         }
         self.push(Field::Addresses, Value::Address(address), at, 0);
     }
@@ -293,7 +319,7 @@ impl Reader<'_, '_> {
             let group = line.group().map(str::to_ascii_lowercase).filter(|group| {
                 let of_group =
                     |other: &&usize| self.lines.lines[**other].group().is_some_and(|of| of.eq_ignore_ascii_case(group));
-                self.details.labels.iter().any(|(of, _)| of == group)
+                self.details.labels.contains_key(group.as_str())
                     || lines.iter().filter(of_group).count() > 1
                     || lines.iter().all(|other| self.lines.lines[*other].group().is_some())
             });
@@ -383,42 +409,26 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The anniversary among Apple's dates, preferred marks, the order of languages; then the card.
-    fn finish(self, card: &mut Card) -> Vec<Found> {
+    /// The anniversary among Apple's dates, preferred marks, the order of languages.
+    fn finish(self) -> Vec<Found> {
         let Self { mut found, .. } = self;
         if !found.iter().any(|one| one.field == Field::Anniversary) {
-            let is_it = |one: &Found| {
-                let mut labels = one.element.labels.iter();
-                one.field == Field::Dates
-                    && labels.next().is_some_and(|label| label.eq_ignore_ascii_case("anniversary"))
-                    && labels.next().is_none()
-            };
-            if let Some(one) = found.iter_mut().find(|one| is_it(one)) {
+            let is_it = |one: &&mut Found| one.field == Field::Dates && one.element.labels.iter().eq(["anniversary"]);
+            if let Some(one) = found.iter_mut().find(is_it) {
                 one.field = Field::Anniversary;
             }
         }
-        // A stable sort: the order of the lines within a field stays, but for languages, whose order PREF tells.
-        found.sort_by_key(|one| (one.field, if one.field == Field::Languages { one.pref.unwrap_or(101) } else { 0 }));
-        for field in Field::ALL {
-            let best = found.iter().filter(|one| one.field == *field).filter_map(|one| one.pref).min();
-            let mut elements = Vec::new();
-            for one in found.iter_mut().filter(|one| one.field == *field) {
-                one.element.preferred = best.is_some() && one.pref == best;
-                elements.push(one.element.clone());
-            }
-            if !elements.is_empty() {
-                card.set(*field, FieldValue::Many(elements));
-            }
+        let mut best = [None; Field::ALL.len()];
+        for one in found.iter().filter(|one| one.pref.is_some()) {
+            let best: &mut Option<u8> = &mut best[one.field as usize];
+            *best = best.map_or(one.pref, |best| one.pref.map(|pref| pref.min(best)));
         }
-        tidy(card);
-        // Labels are tidied with the card; the places must say the same.
-        for field in Field::ALL.iter().filter(|field| field.shape() == Shape::Many) {
-            if card.has(*field) {
-                let elements = card.get(*field).into_elements();
-                for (one, element) in found.iter_mut().filter(|one| one.field == *field).zip(elements) {
-                    one.element = element;
-                }
-            }
+        for one in found.iter_mut().filter(|one| one.pref.is_some()) {
+            one.element.preferred = one.pref == best[one.field as usize];
+        }
+        if found.iter().filter(|one| one.field == Field::Languages).count() > 1 {
+            // Stable: the order of lines stays but where PREF tells another.
+            found.sort_by_key(|one| if one.field == Field::Languages { one.pref.unwrap_or(101) } else { 0 });
         }
         found
     }

@@ -5,7 +5,7 @@ use super::line::Version;
 use super::prop::Prop;
 use super::text::{escape, escape_param, escape_uri, push_folded, push_soft, quote};
 use super::values::{messaging_uri, sex_of, write_date, write_picture};
-use crate::card::field::{Element, Field, Shape, Value};
+use crate::card::field::{Element, Field, Value};
 use crate::card::normalize::{display_name, tidy};
 use crate::card::{Address, Card, Handle, Labels, Organization};
 
@@ -259,8 +259,11 @@ impl Writer {
                 None => texts.push(label_of(label, self.version)),
             }
         }
-        let noise = noise_of(prop, &types, self.version);
-        let params = noise.into_iter().chain(types).map(|word| self.type_param(word));
+        // As Apple has them: `INTERNET` first, `VOICE` last.
+        if let Some(noise) = noise_of(prop, &types, self.version) {
+            types.insert(if prop == Prop::Email { 0 } else { types.len() }, noise);
+        }
+        let params = types.into_iter().map(|word| self.type_param(word));
         (params.chain(preferred.then(|| self.pref_param())).collect(), texts)
     }
 
@@ -472,9 +475,4 @@ fn end(out: &mut Vec<u8>, uid: &str, version: Version) {
         Draft::new("UID", format!("{scheme}{}", escape(uid, version))).push_to(out);
     }
     Draft::new("END", "VCARD").push_to(out);
-}
-
-/// Whether a value of the field is a line of its own.
-pub fn is_one_line(field: Field) -> bool {
-    field.shape() == Shape::Many && !matches!(field, Field::Nicknames | Field::Categories | Field::Organizations)
 }

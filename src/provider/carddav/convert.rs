@@ -61,7 +61,7 @@ pub fn read(raw: &[u8]) -> Read {
     if !lines.lines.iter().any(vcard::line::Line::is_property) {
         return Read::Opaque("this entry is not a contact: nothing in it can be read".to_owned());
     }
-    let vcard::Reading { card, picture, uid, is_group, members, found: _ } = vcard::read(&lines);
+    let vcard::Reading { card, picture, uid, is_group, members } = vcard::read(&lines);
     if is_group {
         let parts = [&card.family, &card.given];
         let name = card.display.clone().or_else(|| parts.into_iter().flatten().next().cloned()).unwrap_or_default();
@@ -122,6 +122,48 @@ mod tests {
         fn reading_never_fails(raw in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = read(&raw);
         }
+    }
+
+    #[test]
+    fn new_cards_look_as_apple_and_the_rfc_have_them() {
+        use crate::card::{Address, Handle, Item, Organization, PartialDate};
+        let mut card = Card { given: Some("Ann".into()), family: Some("Lee".into()), ..Card::default() };
+        card.organizations
+            .push(Item::new(Organization { company: Some("Example Inc".into()), ..Organization::default() }));
+        card.emails.push(Item::<String>::new("ann@example.com").labelled("home").preferred());
+        card.phones.push(Item::<String>::new("+1 555-0102").labelled("mobile"));
+        card.phones.push(Item::<String>::new("+1 555-0103").labelled("Beach house"));
+        card.addresses.push(
+            Item::new(Address {
+                street: Some("1 Main St".into()),
+                country_code: Some("us".into()),
+                ..Address::default()
+            })
+            .labelled("work"),
+        );
+        card.messaging.push(Item::new(Handle { service: Some("Skype".into()), user: Some("ann".into()), uri: None }));
+        card.birthday = PartialDate::new(None, 4, 15);
+        card.anniversary = PartialDate::new(Some(2010), 6, 1);
+        let text = |version| {
+            String::from_utf8(write_new(&card, "0efc819a-536a-4d77-8070-733ebf12b49c", None, version)).unwrap()
+        };
+        assert_eq!(
+            text(Version::V3),
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nPRODID:-//contactd//contactd//EN\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n\
+             ORG:Example Inc;\r\nEMAIL;type=INTERNET;type=HOME;type=pref:ann@example.com\r\n\
+             TEL;type=CELL;type=VOICE:+1 555-0102\r\nitem1.TEL;type=VOICE:+1 555-0103\r\nitem1.X-ABLabel:Beach house\r\n\
+             item2.ADR;type=WORK:;;1 Main St;;;;\r\nitem2.X-ABADR:us\r\nIMPP;X-SERVICE-TYPE=Skype:skype:ann\r\n\
+             BDAY;X-APPLE-OMIT-YEAR=1604:1604-04-15\r\nitem3.X-ABDATE:2010-06-01\r\n\
+             item3.X-ABLabel:_$!<Anniversary>!$_\r\nUID:0efc819a-536a-4d77-8070-733ebf12b49c\r\nEND:VCARD\r\n"
+        );
+        assert_eq!(
+            text(Version::V4),
+            "BEGIN:VCARD\r\nVERSION:4.0\r\nPRODID:-//contactd//contactd//EN\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n\
+             ORG:Example Inc;\r\nEMAIL;TYPE=home;PREF=1:ann@example.com\r\n\
+             TEL;TYPE=cell:+1 555-0102\r\nitem1.TEL:+1 555-0103\r\nitem1.X-ABLabel:Beach house\r\n\
+             ADR;TYPE=work;CC=us:;;1 Main St;;;;\r\nIMPP;SERVICE-TYPE=Skype:skype:ann\r\n\
+             BDAY:--0415\r\nANNIVERSARY:20100601\r\nUID:urn:uuid:0efc819a-536a-4d77-8070-733ebf12b49c\r\nEND:VCARD\r\n"
+        );
     }
 
     #[test]

@@ -43,7 +43,12 @@ pub(super) async fn discover(
     let mut obstacle = None;
     for url in starts {
         match explore(&door, &url).await {
-            Ok(Some(found)) if !found.books.is_empty() => return Ok(Discovered { found, door }),
+            Ok(Some(found)) if !found.books.is_empty() => match only_trusted(found, &door) {
+                Ok(found) => return Ok(Discovered { found, door }),
+                Err(stranger) => {
+                    obstacle.get_or_insert(stranger);
+                }
+            },
             // iCloud is seen to answer empty when it is asked too fast (S:16 #95): not the user's fault.
             Ok(Some(found)) if settings.flavour == Flavour::ICloud && !found.principal.is_empty() => {
                 return Err(Fault::Implausible("iCloud shows the account without its address book"));
@@ -57,6 +62,22 @@ pub(super) async fn discover(
         }
     }
     Err(obstacle.unwrap_or(Fault::NoBook))
+}
+
+/// What is found is trusted from then on, so nothing may be in it that was only named and never asked.
+fn only_trusted(mut found: Found, door: &Door) -> Result<Found, Fault> {
+    if !Url::parse(&found.principal).is_ok_and(|url| door.trust().allows(&url)) {
+        found.principal.clear();
+    }
+    let (books, strange): (Vec<Book>, Vec<Book>) =
+        found.books.into_iter().partition(|book| door.trust().allows(&book.url));
+    match strange.first() {
+        Some(book) if books.is_empty() => {
+            let host = book.url.host_str().unwrap_or_default().to_owned();
+            Err(Fault::Http(HttpError::Untrusted { host }))
+        }
+        _ => Ok(Found { books, ..found }),
+    }
 }
 
 /// The address itself, then where its host says that the service is.

@@ -8,6 +8,7 @@ mod pairing;
 mod sheet;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::card::Card;
 use crate::card::field::{Element, Field, FieldSet, FieldValue, Shape, Value};
@@ -52,7 +53,7 @@ pub fn edit(
     now: Option<Timestamp>,
 ) -> Result<Vec<u8>, EditError> {
     let (lines, _) = Lines::parse(raw).map_err(|why| EditError::Opaque(why.to_string()))?;
-    let Reading { card: before, found, is_group, .. } = vcard::read(&lines);
+    let (Reading { card: before, is_group, .. }, found) = vcard::read_places(&lines);
     if is_group {
         return Err(EditError::IsGroup);
     }
@@ -91,29 +92,28 @@ pub fn set_members(
         return Err(EditError::NotAGroup);
     }
     let mut sheet = Sheet::new(&lines);
-    let same = |a: &str, b: &str| bare_uid(a).eq_ignore_ascii_case(&bare_uid(b));
+    // UIDs are told apart without case: Apple writes its own in capitals here and in small letters there.
+    let plain = |uid: &str| bare_uid(uid).to_ascii_lowercase();
+    let wanted: HashSet<String> = add.iter().map(|uid| plain(uid)).collect();
+    let unwanted: HashSet<String> = remove.iter().map(|uid| plain(uid)).filter(|uid| !wanted.contains(uid)).collect();
     let mut members = sheet.of(Prop::Member);
     members.extend(sheet.of(Prop::AppleMember));
     members.sort_unstable();
-    let uid = |at: usize| lines.lines[at].text(lines.version);
-    let mut present: Vec<String> = Vec::new();
+    let mut present = HashSet::new();
     for at in &members {
-        if remove.iter().any(|gone| same(gone, &uid(*at))) && !add.iter().any(|new| same(new, &uid(*at))) {
+        let uid = plain(&lines.lines[*at].text(lines.version));
+        if unwanted.contains(&uid) {
             sheet.remove(*at);
         } else {
-            present.push(uid(*at));
+            present.insert(uid);
         }
     }
     // In the manner of those that are there, else of the card.
     let apple = members.last().map(|at| lines.lines[*at].prop == Prop::AppleMember);
     let apple = apple.unwrap_or_else(|| !sheet.of(Prop::AppleKind).is_empty());
-    let mut drafts = Vec::new();
-    for new in add {
-        if !present.iter().any(|known| same(known, new)) {
-            drafts.push(member_line(&bare_uid(new), if apple { Version::V3 } else { Version::V4 }));
-            present.push(new.clone());
-        }
-    }
+    let version = if apple { Version::V3 } else { Version::V4 };
+    let new = add.iter().filter(|uid| present.insert(plain(uid)));
+    let drafts: Vec<Draft> = new.map(|uid| member_line(&bare_uid(uid), version)).collect();
     sheet.insert(members.last().copied(), drafts);
     Ok(finish(sheet, now))
 }

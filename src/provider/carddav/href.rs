@@ -162,6 +162,19 @@ mod tests {
         assert_eq!(path("  "), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_name_has_one_form(path in "(/[ -~äß%]{0,8}){1,4}") {
+            let form = canonical(&path);
+            proptest::prop_assert_eq!(&canonical(&form), &form);
+            let mut spelling = Spelling::default();
+            spelling.learn(&path);
+            for other in spelling.all(&form) {
+                proptest::prop_assert_eq!(&canonical(&other), &form);
+            }
+        }
+    }
+
     #[test]
     fn members_and_the_collection_itself() {
         let book = collection("/1/carddavhome/card");

@@ -173,15 +173,15 @@ impl Carddav {
                 None => return Err(fault),
             },
         };
-        self.learn(of, told.spelling);
+        self.learn(of, &told.spelling);
         Ok(told.changes)
     }
 
     /// Remembers how the server spells names.
-    fn learn(&self, of: &CollectionId, spelling: href::Spelling) {
+    fn learn(&self, of: &CollectionId, spelling: &href::Spelling) {
         let mut state = self.state();
         if let Some(found) = &mut state.found
-            && found.books.iter().any(|book| book.id == *of && book.spelling != spelling)
+            && found.books.iter().any(|book| book.id == *of && book.spelling != *spelling)
         {
             let mut copy = Found::clone(found);
             for book in copy.books.iter_mut().filter(|book| book.id == *of) {
@@ -377,8 +377,8 @@ impl Provider for Carddav {
     }
 
     async fn photo(&self, of: &RemoteRecord) -> Result<Option<Blob>, ProviderError> {
-        let principal = self.state().found.as_ref().map(|found| found.principal.clone()).unwrap_or_default();
-        let photo = photo::photo(&self.door(), self.settings.flavour, &principal, of).await;
+        let home = self.state().found.as_ref().and_then(|found| found.urls().next());
+        let photo = photo::photo(&self.door(), self.settings.flavour, home.as_ref(), of).await;
         photo.map_err(|fault| photo::classify(fault, of.at.id.clone()))
     }
 
@@ -396,8 +396,9 @@ impl Provider for Carddav {
                     let door = self.door();
                     self.reader(&door, &book).write(&writes).await
                 }
-                Err(fault) => {
-                    tracing::debug!(?fault, "no address book to write to");
+                Err(_) => {
+                    // The next listing says why.
+                    tracing::debug!("no address book to write to");
                     writes.iter().map(|_| Outcome::NotTried).collect()
                 }
             };

@@ -23,7 +23,7 @@ const LIMIT: u64 = 8 * 1024 * 1024;
 pub(super) async fn photo(
     door: &Door,
     flavour: Flavour,
-    principal: &str,
+    home: Option<&Url>,
     of: &RemoteRecord,
 ) -> Result<Option<Blob>, Fault> {
     let Some(Read::Contact(contact)) = of.raw.as_deref().map(convert::read) else { return Ok(None) };
@@ -32,7 +32,7 @@ pub(super) async fn photo(
     }
     let Some(address) = contact.photo_url else { return Ok(None) };
     let url = Url::parse(address.trim()).map_err(|_| Fault::Implausible("the picture's address can't be read"))?;
-    let credentials = if may_sign(flavour, principal, &url) { Credentials::WhereTrusted } else { Credentials::None };
+    let credentials = if may_sign(flavour, home, &url) { Credentials::WhereTrusted } else { Credentials::None };
     let request = Request::new(Method::GET, url).credentials(credentials).limit(LIMIT).foreign().quick();
     let answer = door.send(&request, Resend::Safe).await?;
     match answer.status.as_u16() {
@@ -47,17 +47,16 @@ pub(super) async fn photo(
 }
 
 /// Whether the account's credentials may go along, if the host is trusted too.
-fn may_sign(flavour: Flavour, principal: &str, url: &Url) -> bool {
+fn may_sign(flavour: Flavour, home: Option<&Url>, url: &Url) -> bool {
     if flavour != Flavour::ICloud {
         return true;
     }
-    let Some(number) = account_number(principal) else { return false };
+    let Some(number) = home.and_then(account_number) else { return false };
     url.path_segments().is_some_and(|mut segments| segments.any(|segment| segment == number))
 }
 
-/// The account's number, first in the principal's path (icloud-carddav.md §1.1).
-pub(super) fn account_number(principal: &str) -> Option<String> {
-    let url = Url::parse(principal).ok()?;
+/// The account's number, first in the paths of its principal and its books (icloud-carddav.md §1.1).
+pub(super) fn account_number(url: &Url) -> Option<String> {
     url.path_segments()?.find(|segment| !segment.is_empty()).map(str::to_owned)
 }
 
@@ -103,13 +102,13 @@ mod tests {
 
     #[test]
     fn credentials_only_below_the_own_number() {
-        let principal = "https://contacts.icloud.com/1234567890/principal/";
-        let may = |url: &str| may_sign(Flavour::ICloud, principal, &Url::parse(url).unwrap());
+        let principal = Url::parse("https://contacts.icloud.com/1234567890/principal/").unwrap();
+        let may = |url: &str| may_sign(Flavour::ICloud, Some(&principal), &Url::parse(url).unwrap());
         assert!(may("https://gateway.icloud.com/contacts/1234567890/ck/card/0a1b"));
         assert!(may("https://p42-contacts.icloud.com:443/1234567890/wcs/0a1b"));
         assert!(!may("https://gateway.icloud.com/contacts/999/ck/card/0a1b"));
         assert!(!may("https://gateway.icloud.com/contacts/12345678901/ck/card/0a1b"));
-        assert!(!may_sign(Flavour::ICloud, "", &Url::parse("https://gateway.icloud.com/contacts/1/x").unwrap()));
+        assert!(!may_sign(Flavour::ICloud, None, &Url::parse("https://gateway.icloud.com/contacts/1/x").unwrap()));
     }
 
     #[test]

@@ -199,7 +199,8 @@ async fn head(door: &Door, book: &Book) -> Result<Head, Fault> {
     let read = xml::read_whole(&answer.body, |row| {
         if row.good && row.props.is_addressbook {
             head = Some(Head {
-                syncs: row.props.reports.iter().any(|name| name == "sync-collection"),
+                // Where a server does not say which reports it knows, a token says enough.
+                syncs: row.props.reports.is_empty() || row.props.reports.iter().any(|name| name == "sync-collection"),
                 token: row.props.sync_token,
                 ctag: row.props.ctag,
             });

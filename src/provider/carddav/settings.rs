@@ -108,7 +108,7 @@ impl Found {
         let address = Some(settings.user.clone()).filter(|user| !user.is_empty());
         let url = self.urls().next();
         if settings.flavour == Flavour::ICloud
-            && let Some(number) = account_number(url.as_ref().map(Url::as_str).unwrap_or_default())
+            && let Some(number) = url.as_ref().and_then(account_number)
         {
             return Mailbox { tenant: "icloud.com".to_owned(), subject: number, address };
         }

@@ -14,6 +14,7 @@ use super::compose::{self, Membership};
 use super::fault::Fault;
 use super::fetch::Reader;
 use super::href;
+use super::report::is_alive;
 use super::requests::query_uid;
 use super::settings::GroupMode;
 use super::xml::{self, Tail};
@@ -29,12 +30,15 @@ const VCARD: &str = "text/vcard; charset=utf-8";
 /// How often a group card is read, changed and written while others change it too.
 const MOST_ROUNDS: u32 = 4;
 
+/// After so many writes in a row without a clear answer the rest of a batch is left for later.
+const MOST_SHOCKS: u32 = 2;
+
 /// Whether the rest of a batch is worth trying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     /// Yes.
     GoOn,
-    /// The connection failed; once more in a row and it is not.
+    /// No answer, or the server stumbled: yes, unless it goes on like that.
     Shaken,
     /// No: sign-in refused, told to wait, or the book is gone.
     Stop,
@@ -68,13 +72,22 @@ impl Reader<'_> {
     /// Writes all of them, one outcome each, in order. All are in this reader's book.
     pub(super) async fn write(&self, batch: &[&Write]) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = batch.iter().map(|_| None).collect();
-        let mut shaken = false;
+        let mut shaken = 0;
         for (n, write) in batch.iter().enumerate() {
             let mood = if let Some(group) = roster_of(write, self.mode) {
                 // All of a group's at the last of them: one write, and the records of the earlier ones stand by then.
                 let same = |m: &usize| roster_of(batch[*m], self.mode) == Some(group);
                 let waiting: Vec<usize> = (0..batch.len()).filter(same).collect();
                 if waiting.last() != Some(&n) {
+                    continue;
+                }
+                // Whose record is not surely there is not joined yet.
+                let (waiting, early): (Vec<usize>, Vec<usize>) =
+                    waiting.into_iter().partition(|m| !waits_for_create(batch, &outcomes, *m));
+                for m in early {
+                    outcomes[m] = Some(Outcome::NotTried);
+                }
+                if waiting.is_empty() {
                     continue;
                 }
                 let members: Vec<Membership> = waiting.iter().map(|m| membership(batch[*m])).collect();
@@ -89,9 +102,12 @@ impl Reader<'_> {
                 mood
             };
             match mood {
-                Mood::GoOn => shaken = false,
-                Mood::Shaken if !shaken => shaken = true,
-                Mood::Shaken | Mood::Stop => break,
+                Mood::GoOn => shaken = 0,
+                Mood::Shaken => shaken += 1,
+                Mood::Stop => break,
+            }
+            if shaken >= MOST_SHOCKS {
+                break;
             }
         }
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotTried)).collect()
@@ -199,7 +215,7 @@ impl Reader<'_> {
                 Mood::GoOn,
             );
         };
-        match compose::update(raw, &before.body, card, mask, photo) {
+        match compose::update(raw, card, mask, photo, self.clock.now()) {
             Ok(body) => self.replace(before, raw, &body).await,
             Err(why) => (refused(&why), Mood::GoOn),
         }
@@ -212,7 +228,7 @@ impl Reader<'_> {
                 Mood::GoOn,
             );
         };
-        match compose::categories(raw, group.as_str(), join) {
+        match compose::categories(raw, group.as_str(), join, self.clock.now()) {
             Ok(Some(body)) => self.replace(before, raw, &body).await,
             Ok(None) => (self.landed(before.at.id.clone()), Mood::GoOn), // it is so already
             Err(why) => (refused(&why), Mood::GoOn),
@@ -237,7 +253,7 @@ impl Reader<'_> {
             // Our own first attempt may be what changed it.
             412 if answer.resent => (Outcome::Unknown, Mood::GoOn),
             412 => (Outcome::Stale, Mood::GoOn),
-            404 | 410 => (Outcome::Missing, Mood::GoOn),
+            404 | 410 => self.gone(Outcome::Missing).await,
             403 if answer.body.is_empty() => {
                 // iCloud's bare 403 (§4.4): once more with what it is known to insist on, if that was missing.
                 let Some(better) = compose::sanitised(body) else { return self.rejected(&answer, &tail) };
@@ -268,7 +284,7 @@ impl Reader<'_> {
                 Ok(answer.header("etag").filter(|etag| is_strong(etag)).map(str::to_owned))
             }
             200..=299 => Err((Outcome::Stale, Mood::GoOn)),
-            404 | 410 => Err((Outcome::Missing, Mood::GoOn)),
+            404 | 410 => Err(self.gone(Outcome::Missing).await),
             401 => Err((Outcome::NotTried, Mood::Stop)),
             _ => Err((Outcome::NotTried, Mood::Shaken)),
         }
@@ -289,7 +305,7 @@ impl Reader<'_> {
         let raw = before.raw.as_deref().unwrap_or_default();
         let etag = match self.guard(before.at.etag.as_ref(), id, raw).await {
             Ok(etag) => etag,
-            Err((Outcome::Missing, mood)) => return (Outcome::Deleted, mood),
+            Err((Outcome::Missing, _)) => return (Outcome::Deleted, Mood::GoOn),
             Err(done) => return done,
         };
         // No body, no Depth, no content type (§4.2).
@@ -315,7 +331,8 @@ impl Reader<'_> {
             Err(error) => return lost(&error),
         };
         match answer.status.as_u16() {
-            200..=299 | 404 | 410 => (Outcome::Deleted, Mood::GoOn),
+            200..=299 => (Outcome::Deleted, Mood::GoOn),
+            404 | 410 => self.gone(Outcome::Deleted).await,
             412 => (Outcome::Stale, Mood::GoOn),
             _ => self.rejected(&answer, &xml::read_error(&answer.body).await),
         }
@@ -337,7 +354,7 @@ impl Reader<'_> {
             };
             match answer.status.as_u16() {
                 200..=299 => {}
-                404 | 410 => return (Outcome::Missing, Mood::GoOn),
+                404 | 410 => return self.gone(Outcome::Missing).await,
                 401 => return (unknown_if(doubt, Outcome::NotTried), Mood::Stop),
                 _ => return (unknown_if(doubt, Outcome::NotTried), Mood::Shaken),
             }
@@ -346,7 +363,7 @@ impl Reader<'_> {
             if !matches!(seen, Seen::Roster(Roster { .. })) {
                 return (refused("the group is not a group any more; choose the sync group again"), Mood::GoOn);
             }
-            let body = match compose::members(&raw, changes) {
+            let body = match compose::members(&raw, changes, self.clock.now()) {
                 Ok(Some(body)) => body,
                 Ok(None) => return (self.landed(id), Mood::GoOn), // it is so already
                 Err(why) => return (refused(&why), Mood::GoOn),
@@ -360,11 +377,19 @@ impl Reader<'_> {
                 200..=299 => return (self.landed(id), Mood::GoOn),
                 // Read again: either someone was faster, or an attempt of ours landed and nothing is left to do.
                 412 => doubt |= answer.resent,
-                404 | 410 => return (Outcome::Missing, Mood::GoOn),
+                404 | 410 => return self.gone(Outcome::Missing).await,
                 _ => return self.rejected(&answer, &xml::read_error(&answer.body).await),
             }
         }
         (Outcome::Stale, Mood::GoOn)
+    }
+
+    /// "Not found" says something about a record only while the book itself is there (icloud-carddav.md fact 18).
+    async fn gone(&self, outcome: Outcome) -> Done {
+        match is_alive(self.door, self.book).await {
+            Ok(()) => (outcome, Mood::GoOn),
+            Err(_) => (Outcome::NotTried, Mood::Stop),
+        }
     }
 
     fn url(&self, id: &RemoteId) -> Url {
@@ -403,9 +428,10 @@ impl Reader<'_> {
     fn rejected(&self, answer: &Answer, tail: &Tail) -> Done {
         let has = |name: &str| tail.conditions.iter().any(|condition| condition == name);
         let outcome = match answer.status.as_u16() {
-            401 => return (Outcome::NotTried, Mood::Stop),
+            // Sign-in refused, or the book has moved: the next listing says so.
+            300..=399 | 401 | 421 => return (Outcome::NotTried, Mood::Stop),
             423 | 429 => Outcome::NotTried,
-            500 | 502.. if answer.status.as_u16() != 507 => Outcome::Unknown,
+            408 | 500 | 502..=506 => return (Outcome::Unknown, Mood::Shaken),
             _ if has("need-privileges") => refused("the address book is read-only for this account"),
             413 | 507 => {
                 refused("the server has no room for it, or it is too big; make the picture or the note smaller")
@@ -429,6 +455,15 @@ fn roster_of(write: &Write, mode: GroupMode) -> Option<&GroupId> {
         (WriteKind::Join(group) | WriteKind::Leave(group), GroupMode::Cards) => Some(group),
         _ => None,
     }
+}
+
+/// Whether the record of a join is created in the same batch, and that did not surely land.
+fn waits_for_create(batch: &[&Write], outcomes: &[Option<Outcome>], join: usize) -> bool {
+    batch.iter().zip(outcomes).any(|(other, outcome)| {
+        other.token == batch[join].token
+            && matches!(other.what, WriteKind::Create { .. })
+            && !matches!(outcome, Some(Outcome::Landed(_) | Outcome::Stored(_)))
+    })
 }
 
 fn membership(write: &Write) -> Membership {

@@ -1,5 +1,7 @@
 //! Answers as servers send them (icloud-carddav.md §1.1, §2.1, §3.1 and its appendix).
 
+use proptest::strategy::Strategy as _;
+
 use super::*;
 
 async fn rows(xml: &str) -> Result<(Vec<Row>, Tail), ReadFault> {
@@ -137,4 +139,43 @@ async fn pieces_may_split_anything() {
         assert_eq!(rows[0].props.etag.as_deref(), Some("\"é\""));
         assert_eq!(parsed.tail.sync_token.as_deref(), Some("t"));
     }
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_a_server_sends_breaks_the_reader(
+        body in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::sample::select(vec![
+                    "<multistatus xmlns=\"DAV:\">", "</multistatus>", "<response>", "</response>", "<href>", "</href>", "<propstat>",
+                    "</propstat>", "<prop>", "</prop>", "<status>HTTP/1.1 200 OK</status>", "<getetag>", "</getetag>", "&amp;",
+                    "&#13;", "&#0;", "&#xFFFFFFFFF;", "<![CDATA[x]]>", "<!-- x -->", "<?x y?>", "<a b='c'/>", "/c/1.vcf",
+                ]).prop_map(str::to_owned),
+                "[ -~\\x00-\\x1f]{0,5}",
+            ],
+            0..30,
+        )
+    ) {
+        let body = Bytes::from(body.concat());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _ = runtime.block_on(read_whole(&body, |_| {}));
+        let _ = runtime.block_on(read_error(&body));
+    }
+}
+
+/// A listing as big as iCloud allows comes in pieces and leaves only what is asked of it.
+#[tokio::test]
+async fn fifty_thousand_rows_one_at_a_time() {
+    let row = |n: u32| {
+        format!(
+            "<response><href>/1/carddavhome/card/{n:08X}.vcf</href><propstat><prop><getetag>\"{n}\"</getetag></prop>\
+             <status>HTTP/1.1 200 OK</status></propstat></response>"
+        )
+    };
+    let begin = std::iter::once("<multistatus xmlns=\"DAV:\">".to_owned());
+    let pieces = begin.chain((0..50_000).map(row)).chain(std::iter::once("</multistatus>".to_owned()));
+    let stream = futures_util::stream::iter(pieces.map(|piece| Ok(Bytes::from(piece))));
+    let mut seen = 0;
+    let parsed = parse(reader(stream), |row| seen += usize::from(row.props.etag.is_some())).await.unwrap();
+    assert_eq!((seen, parsed.tail.rows), (50_000, 50_000));
 }

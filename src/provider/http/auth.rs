@@ -32,7 +32,8 @@ impl fmt::Debug for Secret {
 pub enum Auth {
     /// Not at all.
     None,
-    /// User name and password with every request (RFC 7617), without waiting for a challenge.
+    /// User name and password with every request (RFC 7617), without waiting for a challenge; as a digest (RFC 7616)
+    /// where the server offers only that.
     Basic {
         /// The user name.
         user: String,

@@ -6,22 +6,24 @@
 
 pub mod address;
 pub mod auth;
+mod digest;
 pub mod gate;
 pub mod message;
 pub mod trust;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url, redirect, retry};
 use tokio::time::Instant;
+use url::Position;
 
 use self::address::{AddressPolicy, GuardedResolver, PrivateAddress};
 use self::auth::Auth;
-use self::gate::{Closed, Gate};
+use self::gate::{Closed, Gate, Pass};
 use self::message::{Answer, Credentials, HttpError, Incoming, ReadFault, Request, shown};
 use self::trust::{BadRedirect, MOST_REDIRECTS, TrustSet, redirected};
 use crate::clock::World;
@@ -86,9 +88,9 @@ impl Http {
         Ok(Self(Arc::new(Inner { client, strict, settings, world })))
     }
 
-    /// The longest time between the first byte of a request and our giving it up: a lease must outlast it.
-    pub fn longest_request(&self) -> Duration {
-        self.0.settings.whole
+    /// The longest time from a call of [`Door::send`] with a write until its last byte: a lease must outlast it.
+    pub fn longest_send(&self) -> Duration {
+        self.0.settings.patience + self.0.settings.whole
     }
 }
 
@@ -129,6 +131,8 @@ pub struct Door {
     http: Http,
     gate: Arc<Gate>,
     auth: Arc<Auth>,
+    /// The nonce, where the server wants a digest in place of the password.
+    digest: Arc<Mutex<Option<digest::Session>>>,
     trust: Arc<TrustSet>,
 }
 
@@ -137,6 +141,7 @@ pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, ReadFault>> + Se
 
 /// The answer to a request whose body was read as it came.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "taken apart where it arrives; a box would be opened at once")]
 pub enum Streamed<T> {
     /// A good one, as the reader made it.
     Read(T),
@@ -157,7 +162,7 @@ enum Fault {
 impl Door {
     /// Of an account.
     pub fn new(http: Http, gate: Arc<Gate>, auth: Auth, trust: TrustSet) -> Self {
-        Self { http, gate, auth: Arc::new(auth), trust: Arc::new(trust) }
+        Self { http, gate, auth: Arc::new(auth), digest: Arc::default(), trust: Arc::new(trust) }
     }
 
     /// The same with another trust set.
@@ -208,7 +213,7 @@ impl Door {
         loop {
             number += 1;
             let left = patience.saturating_duration_since(Instant::now());
-            let pass = self.gate.enter(request.is_write(), left).await.map_err(|closed| self.wait(closed, doubt))?;
+            let pass = self.enter(request, left).await.map_err(|closed| self.wait(closed, doubt))?;
             let begun = Instant::now();
             let result = match tokio::time::timeout(settings.whole, self.attempt(request, &read)).await {
                 Ok(result) => result,
@@ -257,6 +262,15 @@ impl Door {
                 _ => Err(self.wait(Closed { remaining: millis(delay(&attempt)) }, doubt)),
             };
         }
+    }
+
+    /// Waits for a turn: a write no longer than `left`, since leases count on it; a read as long as others are at it.
+    async fn enter(&self, request: &Request, left: Duration) -> Result<Pass<'_>, Closed> {
+        if !request.is_write() {
+            return self.gate.enter(false, left).await;
+        }
+        let turn = tokio::time::timeout(left, self.gate.enter(true, left)).await;
+        turn.unwrap_or(Err(Closed { remaining: Duration::from_secs(1) }))
     }
 
     fn wait(&self, closed: Closed, doubt: bool) -> HttpError {
@@ -318,19 +332,63 @@ impl Door {
         let (client, policy) =
             if foreign { (strict, &AddressPolicy::default()) } else { (client, &settings.addresses) };
         policy.check_literal(url).map_err(|private| Fault::Final(private.into()))?;
-        let mut builder = client.request(request.method.clone(), url.clone()).headers(request.headers.clone());
-        if signed && !matches!(*self.auth, Auth::None) {
-            let header = self.auth.header().ok_or_else(|| {
-                Fault::Final(HttpError::Unsendable(
-                    "the password holds a character that can't be sent; enter it again".into(),
-                ))
-            })?;
-            builder = builder.header(AUTHORIZATION, header);
+        let mut renewed = false;
+        loop {
+            let mut builder = client.request(request.method.clone(), url.clone()).headers(request.headers.clone());
+            let (mut digested, signed) = (false, signed && !matches!(*self.auth, Auth::None));
+            if signed {
+                let header;
+                (header, digested) = self.sign(&request.method, url);
+                let header = header.ok_or_else(|| {
+                    let why = "the password holds a character that can't be sent; enter it again";
+                    Fault::Final(HttpError::Unsendable(why.to_owned()))
+                })?;
+                builder = builder.header(AUTHORIZATION, header);
+            }
+            if let Some(body) = &request.body {
+                builder = builder.body(Bytes::clone(body));
+            }
+            let response = builder.send().await.map_err(|error| unsent(url, error))?;
+            // A refusal was not carried out: with the digest that it asks for, the same request goes again, once.
+            if signed && !renewed && response.status() == StatusCode::UNAUTHORIZED && self.renew(&response, digested) {
+                renewed = true;
+                continue;
+            }
+            return Ok(response);
         }
-        if let Some(body) = &request.body {
-            builder = builder.body(Bytes::clone(body));
+    }
+
+    /// The value of `Authorization`, and whether it is a digest.
+    fn sign(&self, method: &Method, url: &Url) -> (Option<HeaderValue>, bool) {
+        if let (Auth::Basic { user, password }, Some(session)) = (&*self.auth, &mut *self.session()) {
+            let uri = &url[Position::BeforePath..Position::AfterQuery];
+            let cnonce = format!("{:032x}", u128::from_be_bytes(self.http.0.world.bytes()));
+            return (session.header(user, password.reveal(), method.as_str(), uri, &cnonce), true);
         }
-        builder.send().await.map_err(|error| unsent(url, error))
+        (self.auth.header(), false)
+    }
+
+    /// After a refusal: takes the nonce that the server offers. `false` = it would not help.
+    fn renew(&self, response: &reqwest::Response, digested: bool) -> bool {
+        if !matches!(*self.auth, Auth::Basic { .. }) {
+            return false;
+        }
+        let offers = digest::challenges(response.headers());
+        // Where the password itself was asked for and refused, it is wrong.
+        if !digested && offers.iter().any(|offer| offer.scheme == "basic") {
+            return false;
+        }
+        match digest::begin(&offers) {
+            Some((session, stale)) if stale || !digested => {
+                *self.session() = Some(session);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<digest::Session>> {
+        self.digest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

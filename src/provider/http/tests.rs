@@ -226,3 +226,48 @@ async fn nothing_personal_is_shown() {
         assert!(!shown.contains("ann") && !shown.contains("Ann") && !shown.contains("secret"), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn a_digest_where_nothing_else_is_offered() {
+    let wants = "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n1\", qop=\"auth\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let stale = "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n2\", qop=\"auth\", stale=true\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let server = Server::start(vec![wants, OK, OK, stale, OK, wants]).await;
+    let door = door(&[&server]);
+    for _ in 0..3 {
+        assert_eq!(door.send(&put(&server), Resend::Once).await.unwrap().status.as_u16(), 200);
+    }
+    // A digest that is refused with a fresh nonce is a wrong password: no further try.
+    assert_eq!(door.send(&put(&server), Resend::Once).await.unwrap().status.as_u16(), 401);
+    let seen = server.seen();
+    let said: Vec<_> = seen
+        .iter()
+        .map(|r| (r.contains("nonce=\"n1\""), r.contains("nonce=\"n2\""), r.contains("nc=00000002")))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (false, false, false),
+            (true, false, false),
+            (true, false, true),
+            (true, false, false),
+            (false, true, false),
+            (false, true, true)
+        ]
+    );
+    assert!(seen.iter().all(|request| request.ends_with("BEGIN:VCARD")));
+    // Where Basic is offered it was the password that was refused.
+    let both = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"r\", Digest realm=\"r\", nonce=\"n\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let server = Server::start(vec![both, OK]).await;
+    assert_eq!(self::door(&[&server]).send(&put(&server), Resend::Once).await.unwrap().status.as_u16(), 401);
+}
+
+#[tokio::test]
+async fn a_write_that_gets_no_turn_was_not_sent() {
+    let server = Server::start(vec![OK]).await;
+    let door = door_with(HttpSettings { patience: Duration::from_millis(200), ..settings() }, &[&server]);
+    let _other = door.gate.enter(true, Duration::from_secs(1)).await.unwrap();
+    let error = door.send(&put(&server), Resend::Once).await.unwrap_err();
+    assert!(matches!(error, HttpError::Wait { doubt: false, .. }), "{error:?}");
+    assert_eq!(server.seen().len(), 0);
+    assert!(door.http.longest_send() > settings().whole);
+}

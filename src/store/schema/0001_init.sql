@@ -110,6 +110,7 @@ CREATE TABLE collections (
     listing_since BIGINT,
     listing_page TEXT,
     listed BOOLEAN NOT NULL,
+    doubted BIGINT,
     PRIMARY KEY (account, id)
 );
 

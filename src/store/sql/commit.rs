@@ -323,13 +323,13 @@ impl Batch {
     }
 
     fn put_collection(&mut self, account: AccountId, state: &CollectionState) {
-        let CollectionState { id, name, writable, cursor, generation, listing, listed } = state;
+        let CollectionState { id, name, writable, cursor, generation, listing, listed, doubted } = state;
         let since = listing.as_ref().map(|(since, _)| *since);
         let page = listing.as_ref().and_then(|(_, page)| page.as_ref());
         let cursor = cursor.as_ref();
         self.push(Stmt::new(
             PUT_COLLECTION,
-            args![account, id, name.as_str(), *writable, cursor, *generation, since, page, *listed],
+            args![account, id, name.as_str(), *writable, cursor, *generation, since, page, *listed, *doubted],
         ));
     }
 
@@ -515,10 +515,10 @@ const PUT_ACCOUNT: &str = "INSERT INTO accounts (id, user_id, provider, tenant, 
      connection = excluded.connection, created = excluded.created, synced = CASE WHEN accounts.synced IS NULL \
      OR excluded.synced > accounts.synced THEN excluded.synced ELSE accounts.synced END";
 const PUT_COLLECTION: &str = "INSERT INTO collections (account, id, name, writable, cursor_text, generation, \
-     listing_since, listing_page, listed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+     listing_since, listing_page, listed, doubted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (account, id) DO UPDATE SET name = excluded.name, writable = excluded.writable, \
      cursor_text = excluded.cursor_text, generation = excluded.generation, listing_since = excluded.listing_since, \
-     listing_page = excluded.listing_page, listed = excluded.listed";
+     listing_page = excluded.listing_page, listed = excluded.listed, doubted = excluded.doubted";
 const PUT_LINK: &str = "INSERT INTO links (id, account, person, remote, origin, state, rank, token, revision, \
      converter, mapped, pairs, base_ours, base_theirs) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \

@@ -15,7 +15,7 @@ pub(super) async fn collections(
     account: AccountId,
 ) -> Result<Vec<CollectionState>, StoreError> {
     const SQL: &str = "SELECT c.id, c.name, c.writable, c.cursor_text, c.generation, c.listing_since, c.listing_page, \
-         c.listed FROM collections c WHERE c.account = $1 ORDER BY c.id";
+         c.listed, c.doubted FROM collections c WHERE c.account = $1 ORDER BY c.id";
     let found = store.one(Stmt::new(SQL, args![account])).await?;
     found.iter().map(|mut row| rows::collection(&mut row)).collect()
 }

@@ -98,6 +98,7 @@ pub(super) fn collection(row: &mut Row<'_>) -> Result<CollectionState, StoreErro
             since.map(|since| (since, page))
         },
         listed: row.bool()?,
+        doubted: row.maybe_int()?.map(Timestamp),
     })
 }
 

@@ -82,7 +82,11 @@ impl Editor<'_, '_> {
             self.address(at, old, new, encoded.value);
             return;
         }
-        if let (Prop::AppleSocialProfile, Value::Handle(Handle { service: Some(service), .. })) = (prop, old) {
+        // Apple says the service as a type; unless a parameter says it, that word goes.
+        let said = line.param("X-SERVICE-TYPE").or_else(|| line.param("SERVICE-TYPE")).is_some();
+        if let (Prop::AppleSocialProfile, false, Value::Handle(Handle { service: Some(service), .. })) =
+            (prop, said, old)
+        {
             drop_types(self.sheet.draft(at), |word| word.eq_ignore_ascii_case(service));
         }
         self.rewrite(at, encoded.params, encoded.value, own_params(prop));
@@ -162,7 +166,7 @@ impl Editor<'_, '_> {
             let mut gone = Vec::new();
             for word in type_words(&params) {
                 match of_type(prop, word) {
-                    Word::Label(label) if service && !matches!(label.as_str(), "home" | "work") => service = false,
+                    Word::Label(label) if service && !matches!(&*label, "home" | "work") => service = false,
                     Word::Label(label) if labels.contains(&tidy_label(&label)) => covered.insert(&tidy_label(&label)),
                     Word::Label(_) => gone.push(word.to_owned()),
                     Word::Preferred | Word::Nothing => {}

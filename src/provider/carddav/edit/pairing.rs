@@ -19,12 +19,8 @@ pub(super) fn pair(field: Field, before: &[Element], after: &[Element]) -> Vec<O
         &|_, _| true,
     ];
     for same in rules {
-        for b in 0..before.len() {
-            if pairs[b].is_none()
-                && let Some(at) = free.iter().position(|a| same(b, *a))
-            {
-                pairs[b] = Some(free.remove(at));
-            }
+        for (b, to) in pairs.iter_mut().enumerate().filter(|(_, to)| to.is_none()) {
+            *to = free.iter().position(|a| same(b, *a)).map(|at| free.remove(at));
         }
     }
     pairs
@@ -42,7 +38,8 @@ mod tests {
             labels: [label].into_iter().collect(),
             preferred: false,
         };
-        let rows: &[(&[Element], &[Element], &[Option<usize>])] = &[
+        type Row<'a> = (&'a [Element], &'a [Element], &'a [Option<usize>]);
+        let rows: &[Row<'_>] = &[
             (&[phone("555-0100", "home"), phone("555-0101", "work")], &[phone("555-0101", "work")], &[None, Some(0)]),
             (&[phone("555-0100", "home")], &[phone("555-0199", "work"), phone("(555) 0100", "work")], &[Some(1)]),
             (&[phone("555-0100", "home"), phone("555-0101", "work")], &[phone("555-0199", "work")], &[None, Some(0)]),

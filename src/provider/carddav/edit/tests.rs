@@ -20,7 +20,7 @@ fn crlf(raw: &[u8]) -> Vec<u8> {
 /// With lines that we don't know, folded by somebody else.
 fn with_unknown(raw: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(raw.to_vec()).unwrap();
-    text.replace("FN:", "X-UNKNOWN;X-a=\"b;c\":v,a;l\\u\r\n  e\r\nitem77.X-FOO:bar\r\nFN:").into_bytes()
+    text.replacen("\r\nFN:", "\r\nX-UNKNOWN;X-a=\"b;c\":v,a;l\\u\r\n  e\r\nitem77.X-FOO:bar\r\nFN:", 1).into_bytes()
 }
 
 fn sorted(value: FieldValue) -> FieldValue {
@@ -29,7 +29,7 @@ fn sorted(value: FieldValue) -> FieldValue {
             elements.sort();
             FieldValue::Many(elements)
         }
-        one => one,
+        one @ FieldValue::One(_) => one,
     }
 }
 
@@ -45,14 +45,15 @@ proptest! {
             raw = as_radicale(&raw);
         }
         let before = parse(&raw);
+        let places = vcard::read_places(&Lines::parse(&raw).unwrap().0).1;
         // Some elements stay, some change their labels, some go.
         let mut after = after;
         if let FieldValue::Many(mut elements) = after.get(field) {
             for (n, old) in before.card.get(field).into_elements().into_iter().enumerate() {
                 if mixed & (1 << n) != 0 {
                     let mut old = old;
-                    if mixed & (256 << n) != 0 {
-                        if let Some(other) = elements.first() { old.labels = other.labels.clone() }
+                    if let Some(other) = elements.first().filter(|_| mixed & (256 << n) != 0) {
+                        old.labels = other.labels.clone();
                     }
                     elements.insert(0, old);
                 }
@@ -74,7 +75,7 @@ proptest! {
             prop_assert_eq!(sorted(reading.card.get(*other)), sorted(expected), "{}\n{}\n->\n{}", other, String::from_utf8_lossy(&raw), text);
         }
         let (lines, _) = Lines::parse(&raw).unwrap();
-        let concerned: Vec<usize> = before.found.iter().filter(|found| found.field == field || (NAME.contains(&field) && NAME.contains(&found.field))).flat_map(|found| lines_of(found)).collect();
+        let concerned: Vec<usize> = places.iter().filter(|found| found.field == field || (NAME.contains(&field) && NAME.contains(&found.field))).flat_map(lines_of).collect();
         for (at, line) in lines.lines.iter().enumerate() {
             let named = NAME.contains(&field) && line.prop == Prop::N;
             if !concerned.contains(&at) && !line.prop.is_detail() && !named {
@@ -240,7 +241,7 @@ fn edits_are_small() {
             "a second employer sets both apart",
             |card| {
                 card.organizations
-                    .push(Item::new(crate::card::Organization { title: Some("Owner".into()), ..Default::default() }))
+                    .push(Item::new(crate::card::Organization { title: Some("Owner".into()), ..Default::default() }));
             },
             &[Field::Organizations],
             &["ORG:Example Inc;", "TITLE:Buyer"],
@@ -284,7 +285,7 @@ fn edits_are_small() {
             &[Field::Phones, Field::Relations, Field::Categories],
             &[],
             &[
-                "TEL;type=VOICE;type=WORK:555-0199",
+                "TEL;type=WORK;type=VOICE:555-0199",
                 "item5.X-ABRELATEDNAMES:John",
                 "item5.X-ABLabel:_$!<Spouse>!$_",
                 "CATEGORIES:a\\, b",
@@ -338,6 +339,28 @@ fn a_shared_group_outlives_its_member() {
     let (was, is) = diff(raw, |card| card.phones[0].labels = ["Own"].into_iter().collect(), &[Field::Phones], None);
     assert_eq!(was, ["item1.TEL:555-0100"]);
     assert_eq!(is, ["item2.TEL:555-0100", "item2.X-ABLabel:Own"]);
+}
+
+#[test]
+fn a_service_called_home_is_no_label() {
+    let raw = "BEGIN:VCARD\r\nVERSION:3.0\r\nN:;;;;\r\nFN:x\r\nX-SOCIALPROFILE;type=HOME;X-SERVICE-TYPE=home:x-apple:\r\nX-SOCIALPROFILE;type=twitter;type=WORK;x-userid=7;x-user=a:x-apple:a\r\nEND:VCARD\r\n";
+    let (_, is) = diff(
+        raw,
+        |card| {
+            card.profiles[0].value =
+                crate::card::Handle { uri: Some("https://example.com/a".into()), ..Default::default() };
+            card.profiles[1].value.service = Some("Mastodon".into());
+        },
+        &[Field::Profiles],
+        None,
+    );
+    assert_eq!(
+        is,
+        [
+            "X-SOCIALPROFILE;type=HOME:https://example.com/a",
+            "X-SOCIALPROFILE;type=WORK;type=Mastodon;x-user=a:x-apple:a"
+        ]
+    );
 }
 
 #[test]
