@@ -5,6 +5,7 @@
 #[path = "common/app.rs"]
 mod app;
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use app::{PASSWORD, TestApp, card, ran};
@@ -46,9 +47,14 @@ async fn both_ways_and_then_quiet() {
 
     // Nothing new: one request, and nothing is written anywhere.
     app.refresh(ICLOUD);
+    let verified = app.cli(&["verify", ICLOUD]).json();
+    assert_eq!(verified, serde_json::json!({"compared": 21, "differences": []}));
     let mark = app.icloud.mark();
     let tally = app.refresh(ICLOUD);
-    assert_eq!(tally, serde_json::json!({"here": {"added":0,"updated":0,"deleted":0}, "there": {"added":0,"updated":0,"deleted":0}, "conflicts":0, "held":0, "failed":0}));
+    assert_eq!(
+        tally,
+        serde_json::json!({"here": {"added":0,"updated":0,"deleted":0}, "there": {"added":0,"updated":0,"deleted":0}, "conflicts":0, "held":0, "failed":0})
+    );
     assert_eq!(app.icloud.ask(|journal| (journal.writes(mark), journal.since(mark).count())), (0, 1));
 }
 
@@ -148,7 +154,8 @@ async fn a_second_daemon_is_refused() {
 async fn held_deletions_wait_for_their_answer() {
     let app = TestApp::new().await;
     let device = app.device(ICLOUD);
-    let names: Vec<String> = (0..40).map(|n| device.add(card(&format!("u{n}"), &format!("Given{n}"), "Example"))).collect();
+    let names: Vec<String> =
+        (0..40).map(|n| device.add(card(&format!("u{n}"), &format!("Given{n}"), "Example"))).collect();
     app.connect(ICLOUD, &[]);
     device.delete_many(&names[..30]);
     let ran = app.cli(&["refresh", ICLOUD, "--wait"]);
@@ -289,6 +296,48 @@ async fn secrets_stay_secret_and_keys_rotate() {
         assert!(!found, "the password stands in {}", path.display());
     }
     assert!(!app.log().contains("ann@"), "no address in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_names_every_difference_and_changes_nothing() {
+    let app = TestApp::new().await;
+    let device = app.device(ICLOUD);
+    let names: Vec<String> =
+        (0..5).map(|n| device.add(card(&format!("u{n}"), &format!("Given{n}"), "Example"))).collect();
+    app.connect(ICLOUD, &[]);
+    device.replace(&names[0], "Given0", "Changed").unwrap();
+    device.delete(&names[1]).unwrap();
+    device.add(card("u9", "Given9", "Example"));
+    app.cli(&["people", "edit", &app.person("Given2 Example"), "--note", "new"]).json();
+    let mark = app.icloud.mark();
+    let ran = app.cli(&["verify", ICLOUD]);
+    assert_eq!(ran.code, 1);
+    let verified: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(verified["differences"].as_array().unwrap().len(), 4, "{verified}");
+    assert_eq!(app.icloud.ask(|journal| journal.writes(mark)), 0);
+    assert_eq!(app.people().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tcp_there_is_health_and_nothing_else() {
+    let mut app = TestApp::new().await;
+    app.connect(ICLOUD, &[]);
+    app.stop();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = std::fs::read_to_string(app.path("contactd.toml")).unwrap();
+    std::fs::write(app.path("contactd.toml"), format!("{config}[http]\nlisten = [\"{free}\"]\n")).unwrap();
+    app.start();
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(free).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(get("/healthz").starts_with("HTTP/1.1 200") && get("/readyz").ends_with("ready\n"));
+    let metrics = get("/metrics");
+    assert!(metrics.contains("contactd_account_active{account=") && !metrics.contains("ann@"), "{metrics}");
+    assert!(get("/api/v1/status").starts_with("HTTP/1.1 404"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

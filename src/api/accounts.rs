@@ -12,14 +12,15 @@ use serde::Deserialize;
 use super::caller::Caller;
 use super::live;
 use super::types::{
-    AccountAdded, AccountShown, Event, GroupShown, MappingRow, NewAccount, PresentChoice, PreviewShown, SettingsAnswer,
-    SettingsPatch,
+    AccountAdded, AccountShown, DifferenceShown, Event, GroupShown, MappingRow, NewAccount, PresentChoice,
+    PreviewShown, SettingsAnswer, SettingsPatch, VerifiedShown,
 };
 use super::{ApiError, App, show};
 use crate::card::field::Field;
 use crate::engine::change::{Present, asks_about_present};
 use crate::engine::connect::{How, Wanted};
 use crate::engine::schedule::Outcome;
+use crate::engine::verify::Difference;
 use crate::secret::Secret;
 use crate::store::{Account, AccountState, Change, Commit};
 use crate::sync::settings::{Direction, Flow, Scope, Settings};
@@ -322,6 +323,28 @@ pub(super) async fn preview(
         Ok(Event::Previewed(show::preview(preview?)))
     };
     Ok(live::events(handle, true, preview))
+}
+
+pub(super) async fn verify(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(account): Path<String>,
+) -> Result<Response, ApiError> {
+    let account = caller.find_account(&app, &account).await?;
+    if account.state == AccountState::Removed {
+        return Err(not_from(&account.state));
+    }
+    let turn = app.schedule.turn(account.id, false).await?;
+    let handle = turn.handle().clone();
+    let verify = async move {
+        let provider = app.connector.open(account.id).await?;
+        let verified = Box::pin(app.engine.verify(&account, &*provider, turn.handle())).await?;
+        drop(turn);
+        let shown = |d: Difference| DifferenceShown { remote: d.remote, person: d.person, says: d.says };
+        let differences = verified.differences.into_iter().map(shown).collect();
+        Ok(Event::Verified(VerifiedShown { compared: verified.compared, differences }))
+    };
+    Ok(live::events(handle, true, verify))
 }
 
 /// How a refresh is asked for.

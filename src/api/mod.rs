@@ -60,6 +60,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/accounts/{account}/mapping", get(accounts::mapping))
         .route("/accounts/{account}/preview", post(accounts::preview))
         .route("/accounts/{account}/refresh", post(accounts::refresh))
+        .route("/accounts/{account}/verify", post(accounts::verify))
         .route("/refresh", post(accounts::refresh_all))
         .route("/status", get(status::status))
         .route("/doctor", get(status::doctor))

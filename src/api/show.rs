@@ -81,7 +81,7 @@ pub(super) fn tally(tally: Tally) -> TallyShown {
     }
 }
 
-pub(super) fn counted(counted: Counted) -> CountedShown {
+pub(super) fn counted(counted: &Counted) -> CountedShown {
     let [day, week, month] = counted.recent.map(|Recent { local, remote }| [counts(local), counts(remote)]);
     CountedShown {
         in_sync: counted.in_sync,

@@ -26,10 +26,10 @@ pub(super) async fn status(State(app): State<Arc<App>>, caller: Caller) -> Resul
         let counted = store.counted(Some(account.id), now).await?;
         add(&mut mine, &counted);
         let account = accounts::shown(&app, &account, &caller).await;
-        status.accounts.push(AccountStatus { account, counted: show::counted(counted) });
+        status.accounts.push(AccountStatus { account, counted: show::counted(&counted) });
     }
     // What removed accounts did counts too, for those who may see everything.
-    status.all = show::counted(if caller.is_admin() { store.counted(None, now).await? } else { mine });
+    status.all = show::counted(&if caller.is_admin() { store.counted(None, now).await? } else { mine });
     Ok(Json(status))
 }
 

@@ -323,8 +323,30 @@ pub enum Event {
     },
     /// A preview is there.
     Previewed(PreviewShown),
+    /// A comparison is there.
+    Verified(VerifiedShown),
     /// It ended early.
     Failed(ErrorBody),
+}
+
+/// What a full comparison of an account found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedShown {
+    /// How many records were read again and compared.
+    pub compared: u64,
+    /// Each difference.
+    pub differences: Vec<DifferenceShown>,
+}
+
+/// A difference between an address book and what we know of it, or between the two sides of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceShown {
+    /// The record.
+    pub remote: RemoteId,
+    /// Its person, if it is linked.
+    pub person: Option<PersonId>,
+    /// In a sentence.
+    pub says: String,
 }
 
 /// What the dashboard shows of one account, or of all.

@@ -71,6 +71,11 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Read an account's address book again in full and name every difference; changes nothing
+    Verify {
+        /// By address or id
+        account: String,
+    },
     /// Why a person, or a record, is or isn't in sync
     Why {
         /// A person's id, or a record's id at its provider

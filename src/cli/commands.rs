@@ -51,6 +51,14 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             Ok(if preview.held || preview.undecided > 0 { Exit::Waits } else { Exit::Ok })
         }
         Command::Refresh { account, wait } => refresh(account, wait, client, style).await,
+        Command::Verify { account } => {
+            let path = format!("/accounts/{}/verify", part(&account));
+            let Event::Verified(verified) = follow(&path, client, style).await? else {
+                return Err(CliError::new(Exit::Failed, "the daemon gave no comparison"));
+            };
+            style.answer(&verified, show::verified);
+            Ok(if verified.differences.is_empty() { Exit::Ok } else { Exit::Failed })
+        }
         Command::Why { subject } => {
             let rows: Vec<WhyShown> = client.get(&format!("/why/{}", part(&subject))).await?;
             style.answer(&rows, |rows| show::why(rows));

@@ -8,7 +8,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::api::types::{
     AccountAdded, AccountShown, Check, ConflictShown, CountedShown, CountsShown, GroupShown, HeldShown, MappingRow,
-    PersonShown, PreviewShown, RoleShown, RunShown, SettingsAnswer, StatusShown, TallyShown, UserShown, WhyShown,
+    PersonShown, PreviewShown, RoleShown, RunShown, SettingsAnswer, StatusShown, TallyShown, UserShown, VerifiedShown,
+    WhyShown,
 };
 use crate::card::field::{FieldValue, Value};
 use crate::ids::Timestamp;
@@ -426,6 +427,16 @@ pub(super) fn why(rows: &[WhyShown]) -> String {
         }
     }
     if text.is_empty() { "it is in no account, and would be sent to none\n".to_owned() } else { text }
+}
+
+pub(super) fn verified(verified: &VerifiedShown) -> String {
+    let mut text = String::new();
+    for difference in &verified.differences {
+        let person = difference.person.map(|person| format!(" (person {person})")).unwrap_or_default();
+        let _ = writeln!(text, "{}{person}: {}", difference.remote, difference.says);
+    }
+    let _ = writeln!(text, "{} records compared, {} differ", verified.compared, verified.differences.len());
+    text
 }
 
 pub(super) fn checks(checks: &[Check]) -> String {

@@ -50,11 +50,11 @@ pub struct Why {
 }
 
 /// What is looked at to judge a change.
-struct Look<'a> {
+pub(super) struct Look<'a> {
     engine: &'a Engine,
     account: &'a Account,
     caps: &'a Capabilities,
-    collections: Vec<CollectionState>,
+    pub(super) collections: Vec<CollectionState>,
     membership: Membership,
 }
 
@@ -196,7 +196,11 @@ impl Engine {
         Ok(all)
     }
 
-    async fn look<'a>(&'a self, account: &'a Account, caps: &'a Capabilities) -> Result<Look<'a>, SyncError> {
+    pub(super) async fn look<'a>(
+        &'a self,
+        account: &'a Account,
+        caps: &'a Capabilities,
+    ) -> Result<Look<'a>, SyncError> {
         let collections = self.store.collections(account.id).await?;
         let rosters = match caps.membership {
             caps::Membership::Roster => self.store.rosters(account.id).await?,
@@ -207,7 +211,7 @@ impl Engine {
 }
 
 impl Look<'_> {
-    fn facts<'a>(&'a self, settings: &'a Settings) -> Facts<'a> {
+    pub(super) fn facts<'a>(&'a self, settings: &'a Settings) -> Facts<'a> {
         let complete = !self.collections.is_empty() && self.collections.iter().all(|c| c.listed);
         Facts { user: self.account.user, settings, caps: self.caps, complete }
     }

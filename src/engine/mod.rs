@@ -15,6 +15,7 @@ mod pull;
 pub mod schedule;
 mod send;
 mod settle;
+pub mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

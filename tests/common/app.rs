@@ -158,8 +158,21 @@ impl TestApp {
         let (partition, photo) = (partition.replace("http://", ""), photo.replace("http://", ""));
         let file = self.path("password").display().to_string();
         let ran = self.cli(&[
-            "account", "add", address, "--user", "ann@example.com", "--provider", "icloud", "--server", &server, "--trust",
-            &partition, "--trust", &photo, "--password-file", &file,
+            "account",
+            "add",
+            address,
+            "--user",
+            "ann@example.com",
+            "--provider",
+            "icloud",
+            "--server",
+            &server,
+            "--trust",
+            &partition,
+            "--trust",
+            &photo,
+            "--password-file",
+            &file,
         ]);
         std::fs::remove_file(&file).unwrap();
         ran

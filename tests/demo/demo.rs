@@ -191,8 +191,21 @@ impl Daemon {
         let (server, partition, photo) = (icloud.url(), host(icloud.partition_url()), host(icloud.photo_url()));
         let password = self.folder.join("password").display().to_string();
         self.run(&[
-            "account", "add", address, "--user", user, "--provider", "icloud", "--server", &server, "--trust", &partition,
-            "--trust", &photo, "--password-file", &password,
+            "account",
+            "add",
+            address,
+            "--user",
+            user,
+            "--provider",
+            "icloud",
+            "--server",
+            &server,
+            "--trust",
+            &partition,
+            "--trust",
+            &photo,
+            "--password-file",
+            &password,
         ])
     }
 }
