@@ -73,7 +73,7 @@ async fn the_end_comes_soon_in_mid_run_and_the_next_start_goes_on() {
     let (status, took) = app.stop();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(10), "{took:?}");
-    let ran = ran(starting.wait_with_output().unwrap());
+    let ran = ran(&starting.wait_with_output().unwrap());
     assert!(ran.code != 0, "{ran:?}");
 
     app.icloud.faults(mock_providers::faults::Faults::heal);
@@ -140,7 +140,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_daemon_is_refused() {
     let mut app = TestApp::new().await;
-    let second = ran(app.start_another());
+    let second = ran(&app.start_another());
     assert_eq!(second.code, 1);
     assert!(second.err.contains("in use by another contactd"), "{}", second.err);
     assert_eq!(app.cli(&["status"]).code, 0, "the first one goes on");
@@ -221,6 +221,21 @@ async fn one_way_writes_nothing_and_two_way_asks_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_started_does_not_start_by_a_pause() {
+    let app = TestApp::new().await;
+    app.device(ICLOUD).add(card("u1", "One", "Example"));
+    app.add(ICLOUD).json();
+    app.cli(&["preview", ICLOUD]).json();
+    assert_eq!(app.cli(&["account", "pause", ICLOUD]).json()["state"], "paused");
+    assert_eq!(app.cli(&["refresh", ICLOUD, "--wait"]).code, 1);
+    assert_eq!(app.cli(&["account", "resume", ICLOUD]).json()["state"], "setup");
+    app.cli(&["account", "start", ICLOUD, "--yes"]).json();
+    app.cli(&["account", "pause", ICLOUD]).json();
+    assert_eq!(app.cli(&["account", "resume", ICLOUD]).json()["state"], "active");
+    assert_eq!(app.people().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_as_scope_and_its_change() {
     let app = TestApp::new().await;
     let device = app.device(ICLOUD);
@@ -231,6 +246,7 @@ async fn a_group_as_scope_and_its_change() {
     device.add_group("g2", "Friends", &["u2", "u3"]);
     app.connect(ICLOUD, &["--group", "Customers"]);
     assert_eq!(app.people().len(), 3);
+    assert_eq!(app.cli(&["account", "show", ICLOUD]).json()["group"], "Customers");
     let shown = app.cli(&["account", "set", ICLOUD, "--group", "Friends"]);
     assert_eq!(shown.code, 3, "it asks first: {shown:?}");
     app.cli(&["account", "set", ICLOUD, "--group", "Friends", "--yes"]).json();

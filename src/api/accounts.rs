@@ -26,7 +26,15 @@ use crate::store::{Account, AccountState, Change, Commit};
 use crate::sync::settings::{Direction, Flow, Scope, Settings};
 
 pub(super) async fn shown(app: &App, account: &Account, caller: &Caller) -> AccountShown {
-    show::account(account, app.schedule.next(account.id).await, caller)
+    let group = match &account.settings.scope {
+        Scope::All => None,
+        Scope::Group(group) => {
+            let rosters = app.engine.store().rosters(account.id).await.unwrap_or_default();
+            let named = rosters.into_iter().find(|roster| roster.group == *group).map(|roster| roster.name);
+            Some(named.unwrap_or_else(|| group.to_string()))
+        }
+    };
+    AccountShown { group, ..show::account(account, app.schedule.next(account.id).await, caller) }
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Vec<AccountShown>>, ApiError> {
@@ -232,8 +240,9 @@ pub(super) async fn resume(
     let account = caller.find_account(&app, &account).await?;
     match &account.state {
         AccountState::Paused { .. } | AccountState::Error { .. } => {
-            // One that was paused before its first sync goes back to where it was.
-            let state = if account.synced.is_some() { AccountState::Active } else { AccountState::Setup };
+            // One that was paused before it was ever started goes back to where it was. A preview leaves no run.
+            let started = !app.engine.store().runs(Some(account.id), None, 1).await?.is_empty();
+            let state = if started { AccountState::Active } else { AccountState::Setup };
             change_state(&app, &caller, account, state).await
         }
         AccountState::Active => Ok(Json(shown(&app, &account, &caller).await)),

@@ -42,6 +42,7 @@ pub(super) fn account(account: &Account, next: Option<Timestamp>, caller: &Calle
         state: account.state.word().to_owned(),
         reason,
         settings: account.settings.clone(),
+        group: None,
         created: account.created,
         synced: account.synced,
         next,

@@ -142,6 +142,8 @@ pub struct AccountShown {
     pub reason: Option<String>,
     /// What the user chose.
     pub settings: Settings,
+    /// The name of the sync group, as far as it is known; `None` = everything.
+    pub group: Option<String>,
     /// When it was added.
     pub created: Timestamp,
     /// When its last successful run ended.

@@ -15,7 +15,7 @@ use crate::card::field::{FieldValue, Value};
 use crate::ids::Timestamp;
 use crate::sync::operation::FieldDiff;
 use crate::sync::plan::{About, Deletion, Side};
-use crate::sync::settings::{Direction, Scope};
+use crate::sync::settings::Direction;
 use crate::sync::view::Answer;
 
 fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
@@ -24,7 +24,9 @@ fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [Stri
     for row in rows {
         table.add_row(row);
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    // The style pads each column on both sides; the first needs none.
+    let shown = |line: String| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned();
+    let lines: Vec<String> = table.lines().map(shown).skip_while(String::is_empty).collect();
     lines.join("\n") + "\n"
 }
 
@@ -136,10 +138,7 @@ pub(super) fn accounts(accounts: &[AccountShown]) -> String {
 
 pub(super) fn account(a: &AccountShown) -> String {
     let s = &a.settings;
-    let scope = match &s.scope {
-        Scope::All => "all".to_owned(),
-        Scope::Group(id) => id.to_string(),
-    };
+    let scope = a.group.clone().unwrap_or_else(|| "all".to_owned());
     let mut rows = vec![
         ["account".to_owned(), a.address.clone()],
         ["id".to_owned(), a.id.to_string()],
@@ -167,7 +166,7 @@ pub(super) fn account(a: &AccountShown) -> String {
         ],
     ]);
     rows.extend(s.mapping.0.iter().map(|(field, flow)| [format!("map {field}"), word(flow)]));
-    table(["", ""], rows).trim_start_matches(['\n', ' ']).to_owned()
+    table(["", ""], rows)
 }
 
 pub(super) fn added(added: &AccountAdded) -> String {
@@ -415,7 +414,7 @@ pub(super) fn person(p: &PersonShown) -> String {
     for link in &p.links {
         rows.push([format!("in {}", link.address), word(&link.state)]);
     }
-    table(["", ""], rows).trim_start_matches(['\n', ' ']).to_owned()
+    table(["", ""], rows)
 }
 
 pub(super) fn why(rows: &[WhyShown]) -> String {

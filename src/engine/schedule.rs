@@ -471,12 +471,14 @@ impl Scheduler {
                 let failures = self.failures.entry(account).or_insert(0);
                 let wait = BACK_OFF.saturating_mul(1 << (*failures).min(16)).min(BACK_OFF_MOST);
                 *failures += 1;
+                // Where only a person can help the account has left its active state, as a rule. If it is one address book
+                // alone that is closed to us, it is looked at now and then.
+                let wait = if *needs_person { BACK_OFF_MOST.max(self.interval()) } else { wait };
                 // Of many accounts of one provider that is down, not all come back in the same second.
-                let wait = wait.saturating_add(self.interval() - millis(self.settings.interval));
-                let due = now.plus(wait);
+                let due = now.plus(wait.saturating_add(self.interval() - millis(self.settings.interval)));
                 self.next.insert(account, not_before.map_or(due, |told| told.max(due)));
                 if *needs_person {
-                    self.next.remove(&account);
+                    self.read_accounts().await;
                 }
             }
             Some(Outcome::Stopped) | None => {}

@@ -139,7 +139,7 @@ impl TestApp {
 
     /// Runs a command as it is.
     pub(crate) fn plain(&self, args: &[&str]) -> Ran {
-        ran(self.command().args(args).output().unwrap())
+        ran(&self.command().args(args).output().unwrap())
     }
 
     /// Runs a command in the background.
@@ -218,7 +218,7 @@ impl Drop for TestApp {
     }
 }
 
-pub(crate) fn ran(output: Output) -> Ran {
+pub(crate) fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -63,6 +63,7 @@ async fn show(once: bool) -> Shown<()> {
     std::fs::write(folder.join("password"), PASSWORD)?;
     daemon.add(ANN, "ann@example.com", &icloud)?;
     daemon.add(BOB, "bob@example.com", &icloud)?;
+    std::fs::remove_file(folder.join("password"))?;
     daemon.run(&["account", "set", ANN, "--group", "Customers", "--yes"])?;
     daemon.run(&["account", "set", BOB, "--direction", "one_way", "--visible-to", "company", "--yes"])?;
 
@@ -91,6 +92,8 @@ async fn show(once: bool) -> Shown<()> {
     title("The dashboard");
     daemon.run(&["status"])?;
     if once {
+        drop(daemon);
+        std::fs::remove_dir_all(&folder)?;
         return Ok(());
     }
     let program = daemon.program.display();
