@@ -466,6 +466,22 @@ impl Running<'_> {
                 commit.changes.push(Change::Unfail(self.account.id, key));
             }
         }
+        // A record that is new to us may be one that we knew under another id, which is gone by now.
+        let new = |(seen, before): (&Seen, &Option<StoredSeen>)| match (seen, before.as_ref().map(|b| &b.seen)) {
+            (Seen::Present(record), None | Some(Seen::Gone(_))) => {
+                record.uid.clone().map(|uid| (uid, record.at.id.clone()))
+            }
+            _ => None,
+        };
+        let new: BTreeMap<String, RemoteId> = seen.iter().zip(&before).filter_map(new).collect();
+        if !new.is_empty() {
+            let uids: Vec<String> = new.keys().cloned().collect();
+            for (uid, former) in self.store().gone_by_uid(self.account.id, &uids).await? {
+                if let Some(id) = new.get(&uid) {
+                    self.follow_former(&former, id, &mut commit).await?;
+                }
+            }
+        }
         let mut stored = Vec::with_capacity(seen.len());
         for (seen, before) in seen.into_iter().zip(before) {
             if let Some(row) = self.admit(seen, before, &mut commit, affected).await? {
@@ -493,7 +509,7 @@ impl Running<'_> {
         match seen {
             Seen::Present(record) => {
                 for former in record.formerly.iter().filter(|id| **id != record.at.id) {
-                    self.follow_former(former, &record, commit).await?;
+                    self.follow_former(former, &record.at.id, commit).await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)
@@ -563,21 +579,18 @@ impl Running<'_> {
         times
     }
 
-    /// The provider says that this record was known under another id: the link moves with its base.
-    async fn follow_former(
-        &mut self,
-        former: &RemoteId,
-        record: &RemoteRecord,
-        commit: &mut Commit,
-    ) -> Result<(), SyncError> {
+    /// The record was known under another id: the link moves with its base. A link that ended with its record does so too:
+    /// the record was not deleted, it had moved.
+    async fn follow_former(&mut self, former: &RemoteId, now: &RemoteId, commit: &mut Commit) -> Result<(), SyncError> {
+        if former == now {
+            return Ok(());
+        }
         let subjects = self.store().subjects(self.account.id, &[SubjectKey::Record(former.clone())]).await?;
-        for link in subjects
-            .into_iter()
-            .filter_map(|s| s.link)
-            .filter(|l| l.state.is_open() && l.remote.as_ref() == Some(former))
-        {
-            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(record.at.id.clone()), ..link })));
-            commit.changes.push(Change::UnsettleRecord(self.account.id, record.at.id.clone()));
+        for link in subjects.into_iter().filter_map(|s| s.link).filter(|l| l.remote.as_ref() == Some(former)) {
+            if link.state.is_open() || link.state == LinkState::Deleted {
+                commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
+                commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
+            }
         }
         Ok(())
     }

@@ -140,7 +140,8 @@ CREATE TABLE seen (
 );
 CREATE INDEX seen_unsettled ON seen (account, remote) WHERE unsettled;
 CREATE INDEX seen_rosters ON seen (account, remote) WHERE kind = 'roster';
-CREATE INDEX seen_by_uid ON seen (account, uid) WHERE uid IS NOT NULL;
+-- Clients write UIDs in both cases.
+CREATE INDEX seen_by_uid ON seen (account, lower(uid)) WHERE uid IS NOT NULL;
 CREATE INDEX seen_by_token ON seen (account, token) WHERE token IS NOT NULL;
 CREATE INDEX seen_by_body ON seen (account, body_hash) WHERE body_hash IS NOT NULL;
 
