@@ -247,7 +247,7 @@ mod tests {
         let old = ring();
         let envelope = old.seal(&Secret::from("geheim"), b"a").unwrap();
         let new = ring();
-        let both = Keyring { active: new.active.clone(), older: vec![old.active.clone()] };
+        let both = Keyring { active: new.active.clone(), older: vec![old.active] };
         assert_eq!(both.open(&envelope, b"a").unwrap().expose(), "geheim");
         assert_eq!(both.reseal(&envelope, b"b").unwrap_err(), SealError::Damaged);
         let moved = both.reseal(&envelope, b"a").unwrap().unwrap();

@@ -134,6 +134,11 @@ fn tidy_labels(labels: &mut Labels) {
     }
 }
 
+/// A label in normal form, as [`tidy`] leaves it.
+pub fn tidy_label(text: &str) -> String {
+    label(text).unwrap_or_else(|| text.to_owned())
+}
+
 fn tidy_organization(organization: &mut Organization) -> bool {
     let Organization { company, department, title, role, phonetic } = organization;
     [company, department, title, role, phonetic].into_iter().fold(false, |any, part| tidy_text(part, line) | any)

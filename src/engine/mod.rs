@@ -16,11 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::clock::{World, new_id};
-use crate::ids::{AccountId, CollectionId, RemoteId, RunId, Timestamp};
+use crate::ids::{AccountId, CollectionId, RemoteId, RunId, Timestamp, Token};
 use crate::provider::{Provider, ProviderError, Retry, Scope};
 use crate::store::{Account, AccountState, Change, Commit, Lease, Run, Store, StoreError, SubjectKey, Tally};
 use crate::sync::operation::{Actor, Effect, Operation, PersonChange, RemoteChange};
 use crate::sync::reconcile::Facts;
+use crate::sync::view::Seen;
 use membership::Membership;
 
 pub use preview::{Preview, Previewed};
@@ -168,7 +169,9 @@ impl Engine {
             complete: false,
             failures,
             membership: Membership::default(),
+            rosters_due: Vec::new(),
             home: CollectionId::from(""),
+            creating: BTreeSet::new(),
             joining: BTreeSet::new(),
         })
     }
@@ -189,8 +192,12 @@ struct Running<'a> {
     complete: bool,
     failures: BTreeMap<SubjectKey, u32>,
     membership: Membership,
+    /// Lists of members that were read and are stored once their members have been looked at again.
+    rosters_due: Vec<Seen>,
     /// The collection into which new records go.
     home: CollectionId,
+    /// Tokens of creates that are open: a record that could be one of them is neither matched nor imported.
+    creating: BTreeSet<Token>,
     /// Records whose joining of the sync group is still open: scope does not apply to them.
     joining: BTreeSet<RemoteId>,
 }

@@ -8,6 +8,7 @@ use super::{Running, SyncError};
 use crate::card::{Card, Photo};
 use crate::ids::PersonId;
 use crate::store::{Change, SubjectKey};
+use crate::sync::caps::TokenPlace;
 use crate::sync::pairing::{self, Pairing};
 use crate::sync::plan::{Decision, Step};
 use crate::sync::reconcile::{Meeting, reconcile};
@@ -51,6 +52,14 @@ impl Running<'_> {
         met: &Met,
     ) -> Result<Vec<Decided>, SyncError> {
         let mut page = page;
+        for (key, subject) in &mut page {
+            if let SubjectKey::Record(_) = key
+                && subject.link.is_none()
+                && self.may_be_ours(subject)
+            {
+                subject.blocked = true;
+            }
+        }
         self.fill_matches(&mut page, met).await?;
         let aliases = self.photos(&mut page).await?;
         let facts = self.facts();
@@ -68,6 +77,15 @@ impl Running<'_> {
             Decided { key, subject, decision }
         };
         Ok(page.into_iter().map(decide).collect())
+    }
+
+    /// Whether an unlinked record may be one that we are just creating: its token says so, or can't be seen here.
+    fn may_be_ours(&self, subject: &Subject) -> bool {
+        let Some(Seen::Present(record)) = subject.seen.as_ref().map(|s| &s.seen) else { return false };
+        match self.provider.capabilities().token {
+            TokenPlace::Hidden => !self.creating.is_empty(),
+            TokenPlace::Name | TokenPlace::Listed => record.token.is_some_and(|t| self.creating.contains(&t)),
+        }
     }
 
     /// Puts the matched person into the subject of its record.

@@ -17,11 +17,13 @@ use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSe
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
 
+/// How long a book in which we know records must show itself empty before that is believed, in ms.
+const DOUBT: i64 = 6 * 60 * 60 * 1000;
+
 /// A page's rows on their way into the store.
 #[derive(Default)]
 struct Rows {
     seen: Vec<Seen>,
-    touched: Vec<RemoteId>,
     blobs: Vec<Blob>,
 }
 
@@ -43,14 +45,20 @@ impl Running<'_> {
         Ok(())
     }
 
-    async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
+    /// Before anything is listed in full: another mailbox behind the same address is never compared with what we know of
+    /// the one before (rule 9).
+    async fn same_mailbox(&self) -> Result<(), SyncError> {
         let mailbox = self.provider.check().await?;
-        if (&mailbox.tenant, &mailbox.subject) != (&self.account.tenant, &self.account.subject) {
-            // Another mailbox behind the same address: nothing of it is compared with what we know (rule 9).
-            return Err(SyncError::Halted(
-                "the server shows another mailbox than the one that was connected; remove the account and add it again if that is meant".to_owned(),
-            ));
+        if (&mailbox.tenant, &mailbox.subject) == (&self.account.tenant, &self.account.subject) {
+            return Ok(());
         }
+        Err(SyncError::Halted(
+            "the server shows another mailbox than the one that was connected; if that is meant, remove the account and add it again"
+                .to_owned(),
+        ))
+    }
+
+    async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
         let mut commit = self.commit();
         let mut all = Vec::new();
         for found in self.provider.collections().await? {
@@ -64,6 +72,7 @@ impl Running<'_> {
                     generation: 0,
                     listing: None,
                     listed: false,
+                    doubted: None,
                 },
             };
             commit.changes.push(Change::PutCollection(self.account.id, state.clone()));
@@ -78,10 +87,14 @@ impl Running<'_> {
 
     async fn pull_collection(&mut self, mut collection: CollectionState) -> Result<(), SyncError> {
         let mut relists = 0;
+        let mut named = matches!(collection.listing, Some((_, Some(_))));
         let mut affected = BTreeSet::new();
         loop {
             self.keep_lease().await?;
-            if collection.cursor.is_none() && collection.listing.is_none() {
+            // A listing that was cut short on its first page begins anew, under a new generation: what it named then may be
+            // gone by now, and its cursor will not tell.
+            if collection.cursor.is_none() && !matches!(collection.listing, Some((_, Some(_)))) {
+                self.same_mailbox().await?;
                 collection.generation += 1;
                 collection.listing = Some((self.now(), None));
                 let mut commit = self.commit();
@@ -106,6 +119,7 @@ impl Running<'_> {
             };
             let next = changes.next.clone();
             let full = collection.listing.is_some();
+            named |= !changes.seen.is_empty() || !changes.listed.is_empty();
             self.take_page(&collection, changes, full, &mut affected).await?;
             let mut commit = self.commit();
             match next {
@@ -120,8 +134,12 @@ impl Running<'_> {
                 }
                 Next::Done(cursor) => {
                     if let Some((started, _)) = collection.listing {
+                        if !named && self.doubts(&mut collection).await? {
+                            return Ok(());
+                        }
                         self.sweep(&collection, started).await?;
                     }
+                    collection.doubted = None;
                     self.regroup(&collection, affected).await?;
                     let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
                     collection.listed = true;
@@ -135,6 +153,24 @@ impl Running<'_> {
                 }
             }
         }
+    }
+
+    /// An empty listing of a book in which we know records is not believed at once: nothing is swept, and the book is listed
+    /// anew, until it has been empty for [`DOUBT`] (rule 9). Says whether it is doubted still.
+    async fn doubts(&mut self, collection: &mut CollectionState) -> Result<bool, SyncError> {
+        let known = self.store().listing(self.account.id, &collection.id, None, 1).await?;
+        let now = self.now();
+        let since = *collection.doubted.get_or_insert(now);
+        if known.is_empty() || now.since(since) >= DOUBT {
+            return Ok(false);
+        }
+        collection.listing = None;
+        collection.cursor = None;
+        self.unfinished = true;
+        let mut commit = self.commit();
+        commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
+        self.store_all(commit, Vec::new()).await?;
+        Ok(true)
     }
 
     /// The further pages of a delta. The cursor stays the old one until the last page is stored.
@@ -188,7 +224,7 @@ impl Running<'_> {
                     break;
                 }
                 let part = self.confirm_recent(part).await?;
-                self.observe(collection, Rows { seen: part, ..Rows::default() }, affected).await?;
+                self.observe(collection, Rows { seen: part, blobs: Vec::new() }, affected).await?;
             }
         }
         for blob in blobs {
@@ -264,7 +300,7 @@ impl Running<'_> {
     fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
         match known {
             Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => {
-                touched.push(row.at.id.clone())
+                touched.push(row.at.id.clone());
             }
             _ => todo.push(row.at.clone()),
         }
@@ -384,7 +420,7 @@ impl Running<'_> {
         rows: Rows,
         affected: &mut BTreeSet<String>,
     ) -> Result<(), SyncError> {
-        let Rows { seen, blobs, .. } = rows;
+        let Rows { seen, blobs } = rows;
         if seen.is_empty() {
             return Ok(());
         }
@@ -430,22 +466,28 @@ impl Running<'_> {
                 let times = self.times(&record, before.as_ref());
                 Ok(Some((self.scoped(record), times)))
             }
+            // A list of members is stored only after its members have been looked at again (`regroup`): a run that is cut
+            // short in between reads it anew, and misses nobody.
             Seen::Roster(roster) => {
                 affected.extend(self.membership.change(&roster.at.id.clone(), Some(roster.clone())));
-                Ok(Some((Seen::Roster(roster), BTreeMap::new())))
+                self.rosters_due.push(Seen::Roster(roster));
+                Ok(None)
             }
-            Seen::Gone(id) => {
-                if let Some(roster) = self.membership.roster(&id) {
-                    if self.account.settings.scope == Scope::Group(roster.group.clone()) {
-                        // A deleted label is not that many leavings (R8).
-                        return Err(SyncError::Halted(format!(
-                            "the sync group '{}' no longer exists in the address book; choose another one, or everything",
-                            roster.name
-                        )));
-                    }
-                    affected.extend(self.membership.change(&id, None));
+            Seen::Gone(id) if self.membership.roster(&id).is_some() => {
+                let deleted = self
+                    .membership
+                    .roster(&id)
+                    .filter(|r| self.account.settings.scope == Scope::Group(r.group.clone()));
+                if let Some(roster) = deleted {
+                    // A deleted label is not that many leavings (R8).
+                    return Err(SyncError::Halted(format!(
+                        "the sync group '{}' no longer exists in the address book; choose another one, or everything",
+                        roster.name
+                    )));
                 }
-                Ok(Some((Seen::Gone(id), BTreeMap::new())))
+                affected.extend(self.membership.change(&id, None));
+                self.rosters_due.push(Seen::Gone(id));
+                Ok(None)
             }
             // What could be read before and can't be read now keeps what was read: the row says so, its person stays.
             other => Ok(Some((other, before.map(|b| b.times).unwrap_or_default()))),
@@ -511,7 +553,20 @@ impl Running<'_> {
                 self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
             self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
         }
-        Ok(())
+        let rows: Vec<_> = std::mem::take(&mut self.rosters_due).into_iter().map(|r| (r, BTreeMap::new())).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut commit = self.commit();
+        let (account, generation) = (self.account.id, collection.generation);
+        commit.changes.push(Change::Observe {
+            account,
+            collection: collection.id.clone(),
+            generation,
+            rows,
+            echo: false,
+        });
+        self.store_all(commit, Vec::new()).await
     }
 
     /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.
@@ -594,7 +649,10 @@ impl Running<'_> {
             }
             let gone = link.remote.clone();
             let uid = match &gone {
-                Some(id) => self.store().uid_of(self.account.id, id).await?,
+                Some(id) => {
+                    let known = self.store().identities(self.account.id, std::slice::from_ref(id)).await?;
+                    known.into_iter().next().flatten().and_then(|i| i.uid)
+                }
                 None => None,
             };
             let found = self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?;

@@ -42,15 +42,21 @@ impl Running<'_> {
         records: &mut BTreeMap<LinkId, RemoteRecord>,
     ) -> Result<(), SyncError> {
         let mut ready = Vec::new();
+        let mut commit = self.commit();
         for mut intent in joins {
             if intent.before.is_none() {
                 intent.before = records.get(&intent.link).cloned();
             }
-            // Without its record the join waits; `settle` takes it up when the create is settled.
             if intent.before.is_some() {
                 ready.push(intent);
+            } else if !self.creating.contains(&intent.token) {
+                // Its create came to nothing: it is planned anew, with its joining.
+                commit.changes.push(Change::CloseIntent(intent.id));
+                commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
             }
+            // Otherwise the create is open still, and `settle` takes up the joining with it.
         }
+        self.store_all(commit, Vec::new()).await?;
         for batch in ready.chunks(self.engine.options.page.max(1)) {
             self.send_batch(batch, records).await?;
         }
@@ -94,6 +100,9 @@ impl Running<'_> {
                 },
                 other => other,
             };
+            if !matches!(outcome, Outcome::Unknown | Outcome::Landed(_)) {
+                self.creating.remove(&intent.token);
+            }
             match outcome {
                 Outcome::Stored(record) => {
                     records.insert(intent.link, record.clone());
@@ -166,6 +175,9 @@ impl Running<'_> {
         effects: &mut Vec<Effect>,
     ) -> Result<(), SyncError> {
         commit.changes.push(Change::CloseIntent(intent.id));
+        if intent.what == Send::Create {
+            self.creating.remove(&intent.token);
+        }
         let Some(mut link) = self.store().link(intent.link).await? else { return Ok(()) };
         let account = self.account.id;
         let remote = Some(record.at.id.clone());
@@ -198,6 +210,14 @@ impl Running<'_> {
         let differs = echo::edited_there(&link.base, &record.body, self.facts().incoming());
         let times = self.times_after(intent, &record);
         let id = record.at.id.clone();
+        let version = self
+            .store()
+            .seen(account, std::slice::from_ref(&id))
+            .await?
+            .into_iter()
+            .next()
+            .flatten()
+            .map_or(0, |s| s.version);
         commit.changes.push(Change::Observe {
             account,
             collection: record.at.collection.clone(),
@@ -207,9 +227,11 @@ impl Running<'_> {
         });
         commit.changes.push(Change::PutLink(Box::new(link)));
         commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
+        // Where something else changed there meanwhile, the echo is the first to show it: a remote change, to be looked at.
         if differs {
-            // Something else changed there meanwhile, and the echo is the first to show it: a remote change.
             commit.changes.push(Change::UnsettleRecord(account, id));
+        } else {
+            commit.changes.push(Change::SettleRecord(account, id, version + 1));
         }
         Ok(())
     }
@@ -281,6 +303,7 @@ impl Running<'_> {
             rows: vec![(Seen::Gone(before.at.id.clone()), BTreeMap::new())],
             echo: true,
         });
+        commit.changes.push(Change::DropHeld(link.id));
         commit.changes.push(Change::PutLink(Box::new(link)));
         commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
         Ok(())

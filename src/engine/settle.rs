@@ -26,7 +26,10 @@ impl Running<'_> {
         let (mut creates, mut known, mut joins) = (Vec::new(), Vec::new(), Vec::new());
         for intent in open {
             match intent.what {
-                Send::Create => creates.push(intent),
+                Send::Create => {
+                    self.creating.insert(intent.token);
+                    creates.push(intent);
+                }
                 Send::Update | Send::Delete | Send::SetPhoto => known.push(intent),
                 Send::Join(_) | Send::Leave(_) => joins.push(intent),
             }
@@ -121,6 +124,7 @@ impl Running<'_> {
                 continue;
             }
             commit.changes.push(Change::CloseIntent(intent.id));
+            self.creating.remove(&intent.token);
             if let Some(mut link) = self.store().link(intent.link).await?
                 && !live
             {

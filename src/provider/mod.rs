@@ -4,6 +4,8 @@
 //! retry by hand and never decide anything that a rule decides.
 
 pub mod carddav;
+pub mod dns;
+pub mod http;
 
 use async_trait::async_trait;
 

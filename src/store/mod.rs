@@ -3,6 +3,10 @@
 //! Owns: the trait [`Store`], what it takes ([`Commit`]) and what it gives. Must not: know a provider, or decide anything
 //! that a rule decides. Start reading at [`Store`], then [`Change`].
 
+pub mod driver;
+pub mod sql;
+pub mod sqlite;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -122,6 +126,8 @@ pub struct CollectionState {
     pub listing: Option<(Timestamp, Option<PageToken>)>,
     /// Whether a full listing was ever completed.
     pub listed: bool,
+    /// Since when full listings have been empty although we know records. An empty answer is not believed at once (rule 9).
+    pub doubted: Option<Timestamp>,
 }
 
 /// A lease on an account: whoever holds it may run it.
@@ -172,6 +178,15 @@ pub enum Kind {
     Roster,
     /// [`Seen::Gone`].
     Gone,
+}
+
+/// What a record carries in itself and keeps when it moves. The store remembers it of a record that is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// A token in the place where ours would stand.
+    pub token: Option<Token>,
+    /// Its UID.
+    pub uid: Option<String>,
 }
 
 /// A conflict as stored.
@@ -383,6 +398,8 @@ pub enum Expect {
 }
 
 /// One change.
+///
+/// A link, intent, conflict or held deletion may stand before what it refers to, as long as that is in the same commit.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A user, new or changed. Marks as unsettled the links in its accounts and those of its people.
@@ -409,7 +426,9 @@ pub enum Change {
     /// An address book, new or changed (name, writable, cursor, generation, listing).
     PutCollection(AccountId, CollectionState),
     /// What a page showed: rows are inserted or replaced, stamped with the generation, and unsettled if what they say
-    /// changed. `Gone` of an unknown row is not kept.
+    /// changed: what kind of row it is, content, groups, collection, token, UID, former ids, a group's members. A new row
+    /// has version 1, and a change makes the next; a new etag, time or spelling of the original bytes changes nothing.
+    /// `Gone` leaves a tombstone without content; of a row that is unknown and that no link names it is not kept.
     Observe {
         /// In which account.
         account: AccountId,
@@ -419,8 +438,9 @@ pub enum Change {
         generation: i64,
         /// The rows, with the times of their fields.
         rows: Vec<(Seen, BTreeMap<Field, Timestamp>)>,
-        /// Whether this is the echo of our own write: stamped as written now, and settled; what is still to be looked at
-        /// is said by an `UnsettleRecord` after it.
+        /// Whether this is the echo of our own write: stamped as written now. It is unsettled like any other row that
+        /// changed; who knows that the echo leaves nothing to do puts a [`Change::SettleRecord`] of its next version
+        /// behind it, which does nothing where the version did not change.
         echo: bool,
     },
     /// These rows are still as they were: stamped with the generation.
@@ -432,34 +452,42 @@ pub enum Change {
         /// With which generation.
         generation: i64,
     },
-    /// The observation of that version needs nothing more.
+    /// The observation of that version needs nothing more. Does nothing if there is a later one.
     SettleRecord(AccountId, RemoteId, i64),
-    /// The person of that revision needs nothing more in that account.
+    /// The person of that revision needs nothing more in that account. A mark of a later revision stays. So does one that
+    /// was made from outside ([`Change::UnsettlePerson`] and the like, in a commit without this account's lease) since
+    /// this lease was taken: the run may have looked before, so the next one looks again. Hence a run gives its lease back
+    /// ([`Store::release`]), and pages through [`Store::unsettled`] with `after` instead of asking until nothing is left.
     SettlePerson(AccountId, PersonId, Revision),
-    /// The record is to be looked at again.
+    /// The record is to be looked at again. Its version grows, so that who looked before doesn't settle it.
     UnsettleRecord(AccountId, RemoteId),
     /// The person is to be looked at again in that account.
     UnsettlePerson(AccountId, PersonId),
-    /// Everything of that account is to be looked at again (its settings changed).
+    /// Everything of that account is to be looked at again (its settings changed, or it starts to sync): its records, the
+    /// people of its links, and those whom its user owns.
     UnsettleAccount(AccountId),
     /// A link, new or changed.
     PutLink(Box<Link>),
-    /// An intent is stored before it is sent. Its token is remembered for ever.
+    /// An intent is stored before it is sent. The token of a create is remembered for ever, with its link. Stale if another
+    /// create is open for the same person and account, or if the token was made for another link.
     OpenIntent(Box<Intent>),
-    /// It is known what became of it.
+    /// It is known what became of it. Stale if it is not open.
     CloseIntent(IntentId),
-    /// It was looked for and not found, once more.
+    /// It was looked for and not found, once more. Stale if it is not open.
     MissIntent(IntentId),
-    /// A conflict. One with the same link, subject and values is the same one, and stands once.
+    /// A conflict. One with the same link, subject and values is the same one, stands once, and keeps its first id. One that
+    /// comes up again after a person has dealt with it is open again.
     PutConflict(Box<Conflict>),
-    /// A person has dealt with it, or it no longer exists.
+    /// A person has dealt with it, or it no longer exists. Without a lease it also unsettles the person in that account.
     ResolveConflict(ConflictId),
-    /// A deletion waits for an answer. One of the same link and side is the same one.
+    /// A deletion waits for an answer. One of the same link and side is the same one: it keeps its id, and takes the newer
+    /// revision and etag as long as it is not answered.
     PutHeld(Box<HeldDeletion>),
-    /// The answer.
+    /// The answer. Stale if it is done with. Without a lease it also unsettles the person in that account.
     AnswerHeld(HeldId, Answer),
-    /// It is done with, or moot.
-    DropHeld(HeldId),
+    /// What was held of this link is done with, or moot. Where the deletion was confirmed, this belongs into the commit whose operation tells of
+    /// it, or a later one: a deletion counts as confirmed while its held row is there ([`Store::guard_facts`]).
+    DropHeld(LinkId),
     /// Something failed. Attempts are counted; not shown by [`Store::unsettled`] before `retry_at`.
     Fail {
         /// In which account.
@@ -483,12 +511,19 @@ pub enum Change {
 
 /// Everything that we remember.
 ///
+/// What [`Subject`] holds where its own words leave it open: a subject by its record has the open link of that record, else
+/// the latest ended one, with its person; a subject by its person has the open link of that person (rather one that is not
+/// redundant), else the latest ended one, with the record that it names, unless another open link speaks for that. A record
+/// that no link speaks for is `blocked` while an intent is open for the person whose token it carries. `token_of` knows the
+/// tokens of the same account only. `held` is the latest of the link.
+///
 /// Reads are consistent in themselves; what was read may be stale when a commit is made, which is what [`Expect`] is for.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The only door for writes.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
-    /// Takes or renews the lease on an account; `None` = another holder has it.
+    /// Takes or renews the lease on an account; `None` = another holder has it. The fence stays the same only while one
+    /// holder renews a lease that has not ended; whoever takes it anew gets a higher one.
     async fn lease(
         &self,
         account: AccountId,
@@ -536,8 +571,8 @@ pub trait Store: Send + Sync {
     async fn rosters(&self, account: AccountId) -> Result<Vec<Roster>, StoreError>;
     /// The records with these UIDs, whatever was seen of them but gone.
     async fn by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError>;
-    /// The UID that the record had when it was last seen, gone ones included.
-    async fn uid_of(&self, account: AccountId, id: &RemoteId) -> Result<Option<String>, StoreError>;
+    /// What these records carry in themselves, or carried when they were last there; for [`Store::refind`]. In order.
+    async fn identities(&self, account: AccountId, ids: &[RemoteId]) -> Result<Vec<Option<Identity>>, StoreError>;
     /// Present records that no open link speaks for and that could be where a lost record went: same token, same UID, or
     /// same content, in this order.
     async fn refind(
@@ -558,7 +593,7 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<(SubjectKey, Subject)>, StoreError>;
     /// These subjects, settled or not.
     async fn subjects(&self, account: AccountId, keys: &[SubjectKey]) -> Result<Vec<Subject>, StoreError>;
-    /// The subjects of these links.
+    /// The subjects of these links, by the record where the link names one, else by the person.
     async fn subjects_of_links(
         &self,
         account: AccountId,
@@ -589,7 +624,8 @@ pub trait Store: Send + Sync {
     async fn people(&self, query: &PersonQuery) -> Result<Vec<Person>, StoreError>;
     /// All links of a person.
     async fn links_of(&self, person: PersonId) -> Result<Vec<Link>, StoreError>;
-    /// All operations that concern a person, newest first.
+    /// All operations that concern a person, newest first, each with the effects on that person alone: what it did to
+    /// others is not for whoever may see this one.
     async fn history(&self, person: PersonId, limit: usize) -> Result<Vec<Operation>, StoreError>;
     /// The operations of a run, oldest first, in pages.
     async fn operations(&self, run: RunId, after: Option<OpId>, limit: usize) -> Result<Vec<Operation>, StoreError>;
@@ -606,6 +642,8 @@ pub trait Store: Send + Sync {
     async fn held(&self, account: Option<AccountId>) -> Result<Vec<HeldDeletion>, StoreError>;
     /// Failures of an account.
     async fn failures(&self, account: AccountId, limit: usize) -> Result<Vec<Failure>, StoreError>;
+    /// Records that wait with several candidates, and who these are ([`Change::PutDuplicates`]), in order.
+    async fn duplicates(&self, account: AccountId) -> Result<Vec<(RemoteId, Vec<PersonId>)>, StoreError>;
     /// What the dashboard shows; all accounts or one.
     async fn counted(&self, account: Option<AccountId>, now: Timestamp) -> Result<Counted, StoreError>;
     /// Recounts what is stored twice (tallies, match keys, unsettled marks) and says what does not agree; empty = all does.

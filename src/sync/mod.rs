@@ -16,6 +16,7 @@ pub mod operation;
 pub mod pairing;
 pub mod plan;
 pub mod reconcile;
+pub mod retry;
 pub mod settings;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,230 @@
+//! What is shown and counted: runs, conflicts, held deletions, failures, tallies.
+
+use super::super::driver::{Driver, Row, Stmt};
+use super::super::{Conflict, Counted, Counts, Failure, GuardFacts, HeldDeletion, Recent, Run, StoreError, SubjectKey};
+use super::words::Word;
+use super::{SqlStore, args, at_most};
+use crate::ids::{AccountId, Etag, PersonId, RemoteId, Revision, RunId, Timestamp};
+
+const HOUR: i64 = 3_600_000;
+
+/// What the guard asks.
+pub(super) async fn guard_facts(
+    store: &SqlStore<impl Driver>,
+    account: AccountId,
+    since: Timestamp,
+) -> Result<GuardFacts, StoreError> {
+    const SQL: &str = "SELECT (SELECT COUNT(*) FROM links l WHERE l.account = $1 AND l.rank = 0 AND l.state = 'live'), \
+         COALESCE(CAST(SUM(CASE WHEN t.side = 'local' THEN t.n ELSE 0 END) AS BIGINT), 0), \
+         COALESCE(CAST(SUM(CASE WHEN t.side = 'remote' THEN t.n ELSE 0 END) AS BIGINT), 0) FROM tallies t \
+         WHERE t.account = $1 AND t.at >= $2 AND t.kind = 'deleted' AND NOT t.confirmed";
+    let rows = store.one(Stmt::new(SQL, args![account, since]).must("one row of sums")).await?;
+    let Some(mut row) = rows.first() else { return Ok(GuardFacts::default()) };
+    let (live, local, remote) = (row.count()?, row.count()?, row.count()?);
+    Ok(GuardFacts { live: live + local + remote, local, remote })
+}
+
+/// Runs, newest first.
+pub(super) async fn runs(
+    store: &SqlStore<impl Driver>,
+    account: Option<AccountId>,
+    before: Option<RunId>,
+    limit: usize,
+) -> Result<Vec<Run>, StoreError> {
+    macro_rules! runs {
+        ($account:literal) => {
+            concat!(
+                "SELECT r.id, r.account, r.started, r.ended, r.cause, r.tally, r.error FROM runs r WHERE ",
+                $account,
+                " AND r.id < $2 ORDER BY r.id DESC LIMIT $3"
+            )
+        };
+    }
+    let sql = if account.is_some() { runs!("r.account = $1") } else { runs!("CAST($1 AS TEXT) IS NULL") };
+    // No id reaches it.
+    let before = before.map_or_else(|| "~".to_owned(), |id| id.to_string());
+    let rows = store.one(Stmt::new(sql, args![account, before, at_most(limit)])).await?;
+    let read = |mut row: Row<'_>| {
+        Ok(Run {
+            id: row.id()?,
+            account: row.id()?,
+            started: Timestamp(row.int()?),
+            ended: row.maybe_int()?.map(Timestamp),
+            trigger: row.text()?.to_owned(),
+            tally: row.json()?,
+            error: row.maybe_text()?.map(str::to_owned),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Conflicts that no person has dealt with.
+pub(super) async fn conflicts(
+    store: &SqlStore<impl Driver>,
+    account: Option<AccountId>,
+    limit: usize,
+) -> Result<Vec<Conflict>, StoreError> {
+    macro_rules! conflicts {
+        ($account:literal) => {
+            concat!(
+                "SELECT c.id, c.link, c.account, c.person, c.at, c.clash, c.resolved FROM conflicts c \
+                 WHERE NOT c.resolved AND ",
+                $account,
+                " ORDER BY c.id LIMIT $2"
+            )
+        };
+    }
+    let sql = if account.is_some() { conflicts!("c.account = $1") } else { conflicts!("CAST($1 AS TEXT) IS NULL") };
+    let rows = store.one(Stmt::new(sql, args![account, at_most(limit)])).await?;
+    let read = |mut row: Row<'_>| {
+        Ok(Conflict {
+            id: row.id()?,
+            link: row.id()?,
+            account: row.id()?,
+            person: row.id()?,
+            at: Timestamp(row.int()?),
+            clash: row.json()?,
+            resolved: row.bool()?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Held deletions.
+pub(super) async fn held(
+    store: &SqlStore<impl Driver>,
+    account: Option<AccountId>,
+) -> Result<Vec<HeldDeletion>, StoreError> {
+    macro_rules! held {
+        ($account:literal) => {
+            concat!(
+                "SELECT h.id, h.link, h.account, h.person, h.side, h.revision, h.etag, h.at, h.why, h.answer \
+                 FROM held h WHERE ",
+                $account,
+                " ORDER BY h.id"
+            )
+        };
+    }
+    let sql = if account.is_some() { held!("h.account = $1") } else { held!("CAST($1 AS TEXT) IS NULL") };
+    let rows = store.one(Stmt::new(sql, args![account])).await?;
+    let read = |mut row: Row<'_>| {
+        Ok(HeldDeletion {
+            id: row.id()?,
+            link: row.id()?,
+            account: row.id()?,
+            person: row.id()?,
+            deletion: Word::of(row.text()?)?,
+            revision: Revision(row.int()?),
+            etag: row.maybe_text()?.map(Etag::from),
+            at: Timestamp(row.int()?),
+            why: row.text()?.to_owned(),
+            answer: row.maybe_text()?.map(Word::of).transpose()?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Failures of an account, in order of their time.
+pub(super) async fn failures(
+    store: &SqlStore<impl Driver>,
+    account: AccountId,
+    limit: usize,
+) -> Result<Vec<Failure>, StoreError> {
+    const SQL: &str = "SELECT f.what, f.id, f.reason, f.attempts, f.retry_at FROM failures f WHERE f.account = $1 \
+         ORDER BY f.retry_at, f.what, f.id LIMIT $2";
+    let rows = store.one(Stmt::new(SQL, args![account, at_most(limit)])).await?;
+    let read = |mut row: Row<'_>| {
+        let key = match row.text()? {
+            "record" => SubjectKey::Record(RemoteId::from(row.text()?)),
+            _ => SubjectKey::Person(row.id()?),
+        };
+        Ok(Failure {
+            key,
+            reason: row.text()?.to_owned(),
+            attempts: u32::try_from(row.int()?).unwrap_or(u32::MAX),
+            retry_at: Timestamp(row.int()?),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Records that wait with several candidates.
+pub(super) async fn duplicates(
+    store: &SqlStore<impl Driver>,
+    account: AccountId,
+) -> Result<Vec<(RemoteId, Vec<PersonId>)>, StoreError> {
+    const SQL: &str = "SELECT d.remote, d.persons FROM duplicates d WHERE d.account = $1 ORDER BY d.remote";
+    let rows = store.one(Stmt::new(SQL, args![account])).await?;
+    rows.iter().map(|mut row| Ok((RemoteId::from(row.text()?), row.json()?))).collect()
+}
+
+/// What the dashboard shows.
+pub(super) async fn counted(
+    store: &SqlStore<impl Driver>,
+    account: Option<AccountId>,
+    now: Timestamp,
+) -> Result<Counted, StoreError> {
+    macro_rules! count {
+        ($head:literal, $of:literal) => {
+            [concat!($head, $of, " = $1"), concat!($head, "CAST($1 AS TEXT) IS NULL")]
+        };
+    }
+    const COUNTS: [[&str; 2]; 5] = [
+        count!(
+            "SELECT COUNT(*) FROM links l JOIN seen s ON s.account = l.account AND s.remote = l.remote \
+             WHERE l.rank = 0 AND l.state = 'live' AND s.kind = 'present' AND ",
+            "l.account"
+        ),
+        count!("SELECT COUNT(*) FROM conflicts c WHERE NOT c.resolved AND ", "c.account"),
+        count!("SELECT COUNT(*) FROM held h WHERE h.answer IS NULL AND ", "h.account"),
+        count!("SELECT COUNT(*) FROM failures f WHERE ", "f.account"),
+        count!("SELECT COUNT(*) FROM duplicates d WHERE ", "d.account"),
+    ];
+    let which = usize::from(account.is_none());
+    let stmt = |sql: &[&'static str; 2]| Stmt::new(sql[which], args![account]).must("a count");
+    let mut batch: Vec<Stmt> = COUNTS.iter().map(stmt).collect();
+    let span = |hours: i64| now.plus(-hours * HOUR);
+    let args = args![span(7 * 24), span(24), span(30 * 24), account];
+    batch.push(Stmt::new(if account.is_some() { TALLIES_OF_ONE } else { TALLIES_OF_ALL }, args));
+
+    let answers = store.run(batch).await?;
+    let mut counts = [0_u64; 5];
+    for (count, rows) in counts.iter_mut().zip(&answers) {
+        *count = rows.first().map(|mut row| row.count()).transpose()?.unwrap_or_default();
+    }
+    let [in_sync, conflicts, held, failures, duplicates] = counts;
+    let mut counted = Counted { in_sync, conflicts, held, failures, duplicates, ..Counted::default() };
+    for mut row in answers.iter().skip(COUNTS.len()).flat_map(super::Rows::iter) {
+        let (side, kind) = (row.text()?, row.text()?);
+        for at in [2, 1, 0] {
+            *place(&mut counted.recent[at], side, kind)? = row.count()?;
+        }
+    }
+    Ok(counted)
+}
+
+/// The sums of 30 days, 7 days and 24 hours.
+macro_rules! tallies {
+    ($account:literal) => {
+        concat!(
+            "SELECT t.side, t.kind, CAST(SUM(t.n) AS BIGINT), \
+             CAST(SUM(CASE WHEN t.at > $1 THEN t.n ELSE 0 END) AS BIGINT), \
+             CAST(SUM(CASE WHEN t.at > $2 THEN t.n ELSE 0 END) AS BIGINT) FROM tallies t WHERE t.at > $3 AND ",
+            $account,
+            " GROUP BY t.side, t.kind"
+        )
+    };
+}
+const TALLIES_OF_ONE: &str = tallies!("t.account = $4");
+const TALLIES_OF_ALL: &str = tallies!("CAST($4 AS TEXT) IS NULL");
+
+/// Where such a count stands.
+fn place<'a>(recent: &'a mut Recent, side: &str, kind: &str) -> Result<&'a mut u64, StoreError> {
+    let counts: &mut Counts = if side == "local" { &mut recent.local } else { &mut recent.remote };
+    match kind {
+        "added" => Ok(&mut counts.added),
+        "updated" => Ok(&mut counts.updated),
+        "deleted" => Ok(&mut counts.deleted),
+        other => Err(StoreError::Broken(format!("'{other}' is no kind of change"))),
+    }
+}

@@ -1,0 +1,44 @@
+//! The schema's versions, embedded. Forward only: a published file is never changed, a change is the next file.
+
+use super::super::StoreError;
+use super::super::driver::{Driver, Stmt};
+use super::args;
+
+/// Version 1 is the first.
+const MIGRATIONS: &[&str] = &[include_str!("../schema/0001_init.sql")];
+
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";
+
+/// Brings the schema up to date, each version in a transaction of its own.
+pub(super) async fn migrate(driver: &impl Driver) -> Result<(), StoreError> {
+    let current = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
+    let answers = driver.run(vec![Stmt::new(VERSIONS, Vec::new()), Stmt::new(current, Vec::new())]).await?;
+    let version = match answers.last().and_then(|rows| rows.first()) {
+        Some(mut row) => row.int()?,
+        None => 0,
+    };
+    for (number, text) in (1_i64..).zip(MIGRATIONS) {
+        if number > version {
+            driver.run(steps(number, text)).await?;
+        }
+    }
+    let newest = MIGRATIONS.len();
+    if usize::try_from(version).is_ok_and(|version| version <= newest) {
+        return Ok(());
+    }
+    Err(StoreError::Broken(format!(
+        "the store has schema version {version}, and this contactd knows versions up to {newest}: a later contactd has used \
+         it; install that one again, or restore a backup made before the upgrade"
+    )))
+}
+
+/// The statements of one version. Two daemons that meet here make the version only once.
+fn steps(number: i64, text: &'static str) -> Vec<Stmt> {
+    let mut steps = vec![
+        Stmt::new("INSERT INTO schema_version (version) VALUES ($1)", args![number])
+            .must("the schema was just updated"),
+    ];
+    let statements = text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty());
+    steps.extend(statements.map(|statement| Stmt::new(statement, Vec::new())));
+    steps
+}

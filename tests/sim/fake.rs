@@ -1,0 +1,553 @@
+//! A provider over the mocks' address book, with any capabilities: odd combinations that nobody sells are tested too.
+//!
+//! Stricter than reality: it refuses a create under a name that exists, an update at another version than it stands at
+//! (where it guards), and any write at all when the test forbids them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use contactd::card::Card;
+use contactd::card::field::{Field, FieldSet, FieldValue};
+use contactd::ids::{CollectionId, Cursor, Etag, GroupId, PageToken, RemoteId, Timestamp, Token};
+use contactd::provider::{
+    Blob, Changes, Collection, Fetched, Found, From, Group, Listed, Mailbox, Next, Outcome, Provider, ProviderError,
+    Retry, Scope, Write, WriteKind,
+};
+use contactd::sync::caps::{Capabilities, Membership, TokenPlace};
+use contactd::sync::view::{RemoteRecord, RemoteRef, Roster, Seen};
+use mock_providers::book::{Book, Change, Condition, Cursor as BookCursor, CursorError, Entry, EtagStyle};
+
+pub const COLLECTION: &str = "book";
+const TOKEN: &str = "token";
+
+/// What goes wrong at the next opportunity.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// The next write is not stored and its answer is lost.
+    pub lose_before: u32,
+    /// The next write is stored and its answer is lost.
+    pub lose_after: u32,
+    /// The next listing is empty, though it says that it is complete.
+    pub empty_listing: u32,
+    /// The next fetches answer nothing.
+    pub fetch_unknown: u32,
+    /// The next request for changes fails.
+    pub fail_changes: u32,
+    /// The next page token is refused.
+    pub refuse_page: u32,
+    /// The next write is refused by its content.
+    pub refuse_write: u32,
+    /// The n-th write from now: the machine stops, after (true) or before (false) it is stored.
+    pub crash_at_send: Option<(u32, bool)>,
+}
+
+/// How the fake behaves beyond its capabilities.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Answers `changes` with versions only, as CardDAV does.
+    pub lists_only: bool,
+    /// Pages of so many.
+    pub page: usize,
+    /// Notes are cut after so many characters.
+    pub note: usize,
+    /// E-mail addresses are stored in lower case and phones without blanks.
+    pub rewrites: bool,
+    /// Reverses the order of lists that it stores.
+    pub reorders: bool,
+    /// Writes answer with the record, not only with its version.
+    pub echoes: bool,
+    /// Tells when a record was changed.
+    pub tells_time: bool,
+}
+
+/// The server behind one account.
+pub struct Server {
+    pub book: Book,
+    pub caps: Capabilities,
+    pub manner: Manner,
+    pub faults: Faults,
+    pub now: u64,
+    /// Members of each group, where groups list their members.
+    pub rosters: BTreeMap<String, Roster>,
+    /// Writes that took effect.
+    pub writes: u64,
+    /// Creates that took effect, per token.
+    pub creates: BTreeMap<Token, u32>,
+    /// Requests of any kind.
+    pub requests: u64,
+    /// One-way: any write is a violation.
+    pub forbid_writes: bool,
+    pub violations: Vec<String>,
+    /// Set when the machine has stopped in the middle of a send.
+    pub crashed: bool,
+}
+
+impl Server {
+    pub fn new(caps: Capabilities, manner: Manner) -> Self {
+        Self {
+            book: Book::new(EtagStyle::Revision),
+            caps,
+            manner,
+            faults: Faults::default(),
+            now: 0,
+            rosters: BTreeMap::new(),
+            writes: 0,
+            creates: BTreeMap::new(),
+            requests: 0,
+            forbid_writes: false,
+            violations: Vec::new(),
+            crashed: false,
+        }
+    }
+
+    fn request(&mut self) {
+        self.requests += 1;
+        let now = self.now;
+        self.book.tick(now);
+    }
+
+    pub fn card(entry: &Entry) -> Card {
+        serde_json::from_slice(&entry.content).unwrap()
+    }
+
+    /// What the server makes of a card that it is given.
+    fn image(&self, card: &Card) -> Card {
+        let mut stored = card.clone();
+        for field in Field::ALL.iter().copied() {
+            if !self.caps.writes.contains(field) {
+                stored.set(field, FieldValue::Many(Vec::new()));
+            }
+            if let (Some(most), FieldValue::Many(mut list)) = (self.caps.most.get(&field), stored.get(field)) {
+                list.truncate(usize::from(*most));
+                stored.set(field, FieldValue::Many(list));
+            }
+        }
+        if let Some(note) = &mut stored.note {
+            *note = note.chars().take(self.manner.note).collect();
+        }
+        if self.manner.rewrites {
+            stored.emails.iter_mut().for_each(|e| e.value = e.value.to_lowercase());
+            stored.phones.iter_mut().for_each(|p| p.value.retain(|c| c != ' '));
+        }
+        if self.manner.reorders {
+            stored.emails.reverse();
+            stored.phones.reverse();
+        }
+        for (field, list) in [(Field::Emails, &mut stored.emails), (Field::Phones, &mut stored.phones)] {
+            if !self.caps.keeps_preferred.contains(field) {
+                list.iter_mut().for_each(|e| e.preferred = false);
+            }
+        }
+        stored
+    }
+
+    pub fn store(&mut self, id: &str, card: &Card, token: Option<Token>) {
+        let content = serde_json::to_vec(card).unwrap();
+        let now = self.now;
+        self.book
+            .put_with(id, content, Condition::None, now, |entry| {
+                if let Some(token) = token {
+                    entry.marks.insert(TOKEN.to_owned(), token.to_string());
+                }
+            })
+            .unwrap();
+    }
+
+    fn token(entry: &Entry) -> Option<Token> {
+        entry.marks.get(TOKEN).map(|t| t.parse().unwrap())
+    }
+
+    fn record(&self, entry: &Entry) -> RemoteRecord {
+        let token = Self::token(entry).filter(|_| self.caps.token != TokenPlace::Hidden);
+        RemoteRecord {
+            at: RemoteRef {
+                collection: COLLECTION.into(),
+                id: entry.id.as_str().into(),
+                etag: Some(Etag(entry.etag.clone())),
+            },
+            body: Self::card(entry),
+            groups: match self.caps.membership {
+                Membership::Roster => Default::default(),
+                _ => entry.groups.iter().map(|g| GroupId(g.clone())).collect(),
+            },
+            modified: self.manner.tells_time.then(|| Timestamp(entry.modified as i64)),
+            token,
+            uid: (self.caps.membership == Membership::Roster).then(|| Self::uid(entry)),
+            formerly: entry.former.iter().map(|f| RemoteId(f.clone())).collect(),
+            raw: None,
+        }
+    }
+
+    /// A record's identity in itself: made at its birth, kept for life.
+    pub fn uid(entry: &Entry) -> String {
+        entry
+            .marks
+            .get("uid")
+            .cloned()
+            .or_else(|| Self::token(entry).map(|t| t.to_string()))
+            .unwrap_or_else(|| entry.id.clone())
+    }
+
+    fn seen(&self, entry: &Entry) -> Seen {
+        match self.rosters.get(&entry.id) {
+            Some(roster) => {
+                let mut roster = roster.clone();
+                roster.at.etag = Some(Etag(entry.etag.clone()));
+                Seen::Roster(roster)
+            }
+            None => Seen::Present(self.record(entry)),
+        }
+    }
+
+    pub fn live(&self) -> impl Iterator<Item = &Entry> {
+        self.book.entries().filter(|e| !self.rosters.contains_key(&e.id))
+    }
+}
+
+/// The server as an account's session reaches it.
+#[derive(Clone)]
+pub struct Fake {
+    pub server: Arc<Mutex<Server>>,
+    caps: Capabilities,
+    pub subject: String,
+}
+
+impl Fake {
+    pub fn new(caps: Capabilities, manner: Manner, subject: &str) -> Self {
+        Self { server: Arc::new(Mutex::new(Server::new(caps.clone(), manner))), caps, subject: subject.to_owned() }
+    }
+}
+
+fn error(retry: Retry) -> ProviderError {
+    ProviderError { scope: Scope::Account, retry, doing: "playing a fault", source: "a fault of the test".into() }
+}
+
+fn encode(cursor: BookCursor) -> String {
+    format!("{}.{}", cursor.generation, cursor.revision)
+}
+
+fn decode(text: &str) -> Option<BookCursor> {
+    let (generation, revision) = text.split_once('.')?;
+    Some(BookCursor { generation: generation.parse().ok()?, revision: revision.parse().ok()? })
+}
+
+#[async_trait]
+impl Provider for Fake {
+    fn capabilities(&self) -> &Capabilities {
+        &self.caps
+    }
+
+    async fn check(&self) -> Result<Mailbox, ProviderError> {
+        Ok(Mailbox { tenant: "fake".into(), subject: self.subject.clone(), address: None })
+    }
+
+    async fn collections(&self) -> Result<Vec<Collection>, ProviderError> {
+        Ok(vec![Collection { id: COLLECTION.into(), name: "Book".into(), writable: true }])
+    }
+
+    async fn groups(&self) -> Result<Vec<Group>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    async fn changes(&self, _: &CollectionId, from: From<'_>) -> Result<Changes, ProviderError> {
+        let mut server = self.server.lock().unwrap();
+        server.request();
+        if server.crashed {
+            return Err(error(Retry::Soon));
+        }
+        if server.faults.fail_changes > 0 {
+            server.faults.fail_changes -= 1;
+            return Err(error(Retry::Soon));
+        }
+        let limit = server.manner.page;
+        // A page token is `l:<cursor at the start>:<last id>` of a listing or `c:<cursor>` within a delta.
+        let (full, rows, next): (bool, Vec<Seen>, Next) = match from {
+            From::Start | From::Page(_) if !matches!(from, From::Page(p) if p.as_str().starts_with("c:")) => {
+                let (start, after) = match from {
+                    From::Page(token) => {
+                        if server.faults.refuse_page > 0 {
+                            server.faults.refuse_page -= 1;
+                            return Err(error(Retry::Relist));
+                        }
+                        let rest = token.as_str().strip_prefix("l:").unwrap();
+                        let (start, after) = rest.split_once(':').unwrap();
+                        (start.to_owned(), Some(after.to_owned()))
+                    }
+                    _ => (encode(server.book.cursor()), None),
+                };
+                if server.faults.empty_listing > 0 {
+                    server.faults.empty_listing -= 1;
+                    (true, Vec::new(), Next::Done(Cursor(start)))
+                } else {
+                    let page = server.book.list(after.as_deref(), limit);
+                    let rows = page.entries.iter().map(|e| server.seen(e)).collect();
+                    let next = match page.next {
+                        Some(last) => Next::Page(PageToken(format!("l:{start}:{last}"))),
+                        None => Next::Done(Cursor(start)),
+                    };
+                    (true, rows, next)
+                }
+            }
+            From::Cursor(_) | From::Page(_) => {
+                let text = match from {
+                    From::Cursor(cursor) => cursor.as_str(),
+                    From::Page(page) => page.as_str().strip_prefix("c:").unwrap(),
+                    From::Start => unreachable!("handled above"),
+                };
+                let since = decode(text).ok_or_else(|| error(Retry::Relist))?;
+                let page = match server.book.changes(since, limit) {
+                    Ok(page) => page,
+                    Err(CursorError::Expired | CursorError::Unknown | CursorError::Future) => {
+                        return Err(error(Retry::Relist));
+                    }
+                };
+                let rows = page
+                    .changes
+                    .iter()
+                    .map(|c| match c {
+                        Change::Upsert(entry) => server.seen(entry),
+                        Change::Delete(gone) => Seen::Gone(gone.id.as_str().into()),
+                    })
+                    .collect();
+                let text = encode(page.cursor);
+                let next =
+                    if page.more { Next::Page(PageToken(format!("c:{text}"))) } else { Next::Done(Cursor(text)) };
+                (false, rows, next)
+            }
+            From::Start => unreachable!("handled above"),
+        };
+        let mut changes = Changes { full, seen: Vec::new(), listed: Vec::new(), blobs: Vec::new(), next };
+        for row in rows {
+            match row.at() {
+                Some(at) if server.manner.lists_only => changes.listed.push(Listed { at: at.clone(), modified: None }),
+                _ => changes.seen.push(row),
+            }
+        }
+        Ok(changes)
+    }
+
+    async fn fetch(&self, of: &[RemoteRef]) -> Result<Vec<Fetched>, ProviderError> {
+        let mut server = self.server.lock().unwrap();
+        server.request();
+        if server.crashed {
+            return Err(error(Retry::Soon));
+        }
+        if server.faults.fetch_unknown > 0 {
+            server.faults.fetch_unknown -= 1;
+            return Ok(vec![Fetched::Unknown; of.len()]);
+        }
+        Ok(of
+            .iter()
+            .map(|at| match server.book.get(at.id.as_str()) {
+                Some(entry) => Fetched::There(server.seen(entry), Vec::new()),
+                None => Fetched::Gone,
+            })
+            .collect())
+    }
+
+    async fn find(&self, _: &CollectionId, tokens: &[Token]) -> Result<Vec<Found>, ProviderError> {
+        let mut server = self.server.lock().unwrap();
+        server.request();
+        if server.crashed {
+            return Err(error(Retry::Soon));
+        }
+        // A name is looked up where it is stored; a property only where listings show it, which may lag.
+        let by_name = server.caps.token == TokenPlace::Name;
+        let entries: Vec<&Entry> =
+            if by_name { server.book.entries().collect() } else { server.book.list_all().collect() };
+        Ok(tokens
+            .iter()
+            .map(|token| {
+                let there: Vec<Seen> = entries
+                    .iter()
+                    .filter(|e| Server::token(e) == Some(*token))
+                    .map(|e| Seen::Present(RemoteRecord { token: Some(*token), ..server.record(e) }))
+                    .collect();
+                if there.is_empty() { Found::NotThere } else { Found::Records(there, Vec::new()) }
+            })
+            .collect())
+    }
+
+    async fn photo(&self, _: &RemoteRecord) -> Result<Option<Blob>, ProviderError> {
+        Ok(None)
+    }
+
+    async fn write(&self, batch: &[Write]) -> Vec<Outcome> {
+        let mut server = self.server.lock().unwrap();
+        server.request();
+        batch.iter().map(|write| server.write(write)).collect()
+    }
+}
+
+impl Server {
+    fn write(&mut self, write: &Write) -> Outcome {
+        if self.crashed {
+            return Outcome::Unknown;
+        }
+        if self.forbid_writes {
+            self.violations.push(format!("a write in one-way: {:?}", write.what));
+        }
+        if self.faults.refuse_write > 0 {
+            self.faults.refuse_write -= 1;
+            return Outcome::Refused("a fault of the test".to_owned());
+        }
+        if self.faults.lose_before > 0 {
+            self.faults.lose_before -= 1;
+            return Outcome::Unknown;
+        }
+        if let Some((left, stored)) = &mut self.faults.crash_at_send {
+            if *left == 0 {
+                let stored = *stored;
+                self.faults.crash_at_send = None;
+                if stored {
+                    self.take(write);
+                }
+                self.crashed = true;
+                return Outcome::Unknown;
+            }
+            *left -= 1;
+        }
+        let outcome = self.take(write);
+        if self.faults.lose_after > 0 {
+            self.faults.lose_after -= 1;
+            return Outcome::Unknown;
+        }
+        outcome
+    }
+
+    fn stored(&self, id: &str) -> Outcome {
+        let record = self.record(self.book.get(id).unwrap());
+        if self.manner.echoes { Outcome::Stored(record) } else { Outcome::Landed(record.at) }
+    }
+
+    fn take(&mut self, write: &Write) -> Outcome {
+        let now = self.now;
+        match &write.what {
+            WriteKind::Create { card, groups } => {
+                let by_name = self.caps.token == TokenPlace::Name;
+                let id = if by_name { write.token.to_string() } else { self.book.mint("r") };
+                if self.book.get(&id).is_some() {
+                    return self.stored(&id); // 412: adopt what is there
+                }
+                let image = self.image(card);
+                self.store(&id, &image, Some(write.token));
+                let groups = groups.iter().map(|g| g.0.clone()).collect();
+                self.book.edit(&id, Condition::None, now, |e| e.groups = groups).unwrap();
+                self.writes += 1;
+                *self.creates.entry(write.token).or_default() += 1;
+                self.stored(&id)
+            }
+            WriteKind::Update { card, mask } => {
+                let before = write.before.as_ref().expect("an update names what it changes");
+                let id = before.at.id.as_str().to_owned();
+                let Some(entry) = self.book.get(&id) else { return Outcome::Missing };
+                if self.caps.guards_update && before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag) {
+                    return Outcome::Stale;
+                }
+                let mut now_there = Self::card(entry);
+                let image = self.image(card);
+                for field in mask.iter().filter(|f| self.caps.writes.contains(*f)) {
+                    now_there.set(field, image.get(field));
+                }
+                self.store(&id, &now_there, None);
+                self.writes += 1;
+                self.stored(&id)
+            }
+            WriteKind::Delete => {
+                let before = write.before.as_ref().expect("a delete names what it deletes");
+                let id = before.at.id.as_str().to_owned();
+                let Some(entry) = self.book.get(&id) else { return Outcome::Deleted };
+                if self.caps.guards_delete && before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag) {
+                    return Outcome::Stale;
+                }
+                self.book.delete(&id, Condition::None, now).unwrap();
+                self.writes += 1;
+                Outcome::Deleted
+            }
+            WriteKind::Join(group) | WriteKind::Leave(group) => {
+                let joins = matches!(write.what, WriteKind::Join(_));
+                let before = write.before.as_ref().expect("joining names the member");
+                let id = before.at.id.as_str().to_owned();
+                let Some(entry) = self.book.get(&id) else { return Outcome::Missing };
+                if self.caps.membership == Membership::Roster {
+                    let uid = Self::uid(entry);
+                    let Some((card, roster)) = self.rosters.iter_mut().find(|(_, r)| r.group == *group) else {
+                        return Outcome::Refused("no such group".into());
+                    };
+                    let changed = if joins { roster.members.insert(uid) } else { roster.members.remove(&uid) };
+                    if changed {
+                        let card = card.clone();
+                        self.book.touch(&card, now).unwrap();
+                        self.writes += 1;
+                    }
+                } else if entry.groups.contains(&group.0) != joins {
+                    self.writes += 1;
+                    self.book
+                        .edit(&id, Condition::None, now, |e| {
+                            if joins {
+                                e.groups.insert(group.0.clone())
+                            } else {
+                                e.groups.remove(&group.0)
+                            };
+                        })
+                        .unwrap();
+                }
+                self.stored(&id)
+            }
+        }
+    }
+}
+
+/// Capabilities as CardDAV has them.
+pub fn carddav() -> (Capabilities, Manner) {
+    let caps = Capabilities { membership: Membership::Roster, fetch_batch: 50, ..Capabilities::everything() };
+    let manner = Manner {
+        lists_only: true,
+        page: 1000,
+        note: 10_000,
+        rewrites: false,
+        reorders: true,
+        echoes: false,
+        tells_time: false,
+    };
+    (caps, manner)
+}
+
+/// A provider at which nearly everything is different.
+pub fn odd() -> (Capabilities, Manner) {
+    let mut writes = FieldSet::all();
+    writes.remove(Field::Nicknames);
+    let mut caps = Capabilities {
+        writes,
+        reads: writes,
+        keeps_preferred: FieldSet::NONE,
+        token: TokenPlace::Hidden,
+        membership: Membership::Joined,
+        guards_update: false,
+        guards_delete: false,
+        write_batch: 3,
+        ..Capabilities::everything()
+    };
+    caps.most.insert(Field::Emails, 3);
+    caps.most.insert(Field::Phones, 2);
+    let manner =
+        Manner { lists_only: false, page: 3, note: 24, rewrites: true, reorders: true, echoes: true, tells_time: true };
+    (caps, manner)
+}
+
+/// Something between the two.
+pub fn plain() -> (Capabilities, Manner) {
+    let mut caps = Capabilities { token: TokenPlace::Listed, write_batch: 10, ..Capabilities::everything() };
+    caps.most.insert(Field::Emails, 3);
+    let manner = Manner {
+        lists_only: false,
+        page: 5,
+        note: 10_000,
+        rewrites: false,
+        reorders: false,
+        echoes: true,
+        tells_time: true,
+    };
+    (caps, manner)
+}

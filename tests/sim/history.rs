@@ -1,0 +1,385 @@
+//! A history: where it begins, and its steps. One seed makes one history; leaving steps out of it makes a smaller one.
+
+use contactd::card::field::Field;
+use contactd::card::{Card, Item};
+use contactd::crm::person::PersonState;
+use contactd::ids::{GroupId, PersonId};
+use contactd::sync::settings::{ConflictPolicy, DeletePolicy, Direction, GuardSettings, OnLeave, Scope, Settings};
+
+use super::fake::{carddav, odd, plain};
+use super::oracle::Markers;
+use super::rng::Rng;
+use super::world::{GROUP, HOUR, MINUTE, World};
+use crate::crash::Stop;
+
+/// One thing that happens. Targets are numbers that are taken modulo what is there, so that any step makes sense anywhere.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    CreateHere {
+        user: usize,
+    },
+    EditHere {
+        who: usize,
+        what: usize,
+    },
+    TrashHere {
+        who: usize,
+    },
+    RestoreHere {
+        who: usize,
+    },
+    CreateThere {
+        site: usize,
+    },
+    /// The same contact is made on both sides.
+    Twin {
+        site: usize,
+    },
+    EditThere {
+        site: usize,
+        which: usize,
+        what: usize,
+    },
+    DeleteThere {
+        site: usize,
+        which: usize,
+    },
+    RenameThere {
+        site: usize,
+        which: usize,
+    },
+    Member {
+        site: usize,
+        which: usize,
+        member: bool,
+    },
+    Sync {
+        site: usize,
+    },
+    SyncStopped {
+        site: usize,
+        stop: Stop,
+    },
+    SyncCutInSend {
+        site: usize,
+        after: u32,
+        stored: bool,
+    },
+    LoseBefore {
+        site: usize,
+    },
+    LoseAfter {
+        site: usize,
+    },
+    ExpireCursors {
+        site: usize,
+    },
+    EmptyListing {
+        site: usize,
+    },
+    FetchUnknown {
+        site: usize,
+    },
+    FailChanges {
+        site: usize,
+    },
+    RefusePage {
+        site: usize,
+    },
+    RefuseWrite {
+        site: usize,
+    },
+    Pass {
+        minutes: i64,
+    },
+}
+
+/// How a world begins.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub users: usize,
+    /// Per site: user, kind of provider, settings.
+    pub sites: Vec<(usize, usize, Settings)>,
+    pub here: usize,
+    pub there: usize,
+    pub twins: usize,
+}
+
+/// A seed's history.
+#[derive(Clone, Debug)]
+pub struct History {
+    pub seed: u64,
+    pub setup: Setup,
+    pub steps: Vec<Step>,
+}
+
+impl History {
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let users = 1 + rng.below(2);
+        let sites =
+            (0..1 + rng.below(3)).map(|_| (rng.below(users), rng.below(3), settings(&mut rng))).collect::<Vec<_>>();
+        let setup = Setup { users, here: rng.below(5), there: rng.below(5), twins: rng.below(3), sites };
+        let steps = (0..8 + rng.below(40)).map(|_| step(&mut rng)).collect();
+        Self { seed, setup, steps }
+    }
+}
+
+fn settings(rng: &mut Rng) -> Settings {
+    Settings {
+        scope: if rng.one_in(3) { Scope::Group(GroupId(GROUP.into())) } else { Scope::All },
+        direction: if rng.one_in(5) { Direction::OneWay } else { Direction::TwoWay },
+        conflicts: [
+            ConflictPolicy::Latest,
+            ConflictPolicy::Latest,
+            ConflictPolicy::Provider,
+            ConflictPolicy::Crm,
+            ConflictPolicy::Ask,
+        ][rng.below(5)],
+        deletes: [
+            DeletePolicy::Propagate,
+            DeletePolicy::Propagate,
+            DeletePolicy::Propagate,
+            DeletePolicy::Unlink,
+            DeletePolicy::Tag,
+        ][rng.below(5)],
+        on_leave: if rng.one_in(4) { OnLeave::Delete } else { OnLeave::Keep },
+        guard: GuardSettings { on: rng.one_in(3), ..GuardSettings::default() },
+        ..Settings::default()
+    }
+}
+
+fn step(rng: &mut Rng) -> Step {
+    let (site, which, what) = (rng.below(8), rng.below(64), rng.below(64));
+    match rng.below(60) {
+        0..=2 => Step::CreateHere { user: which },
+        3..=10 => Step::EditHere { who: which, what },
+        11..=12 => Step::TrashHere { who: which },
+        13 => Step::RestoreHere { who: which },
+        14..=16 => Step::CreateThere { site },
+        17 => Step::Twin { site },
+        18..=25 => Step::EditThere { site, which, what },
+        26..=28 => Step::DeleteThere { site, which },
+        29 => Step::RenameThere { site, which },
+        30..=32 => Step::Member { site, which, member: rng.one_in(2) },
+        33..=43 => Step::Sync { site },
+        44..=46 => {
+            let n = rng.below(12) as u32;
+            Step::SyncStopped { site, stop: if rng.one_in(2) { Stop::Before(n) } else { Stop::After(n) } }
+        }
+        47..=48 => Step::SyncCutInSend { site, after: rng.below(3) as u32, stored: rng.one_in(2) },
+        49 => Step::LoseBefore { site },
+        50..=51 => Step::LoseAfter { site },
+        52 => Step::ExpireCursors { site },
+        53 => Step::EmptyListing { site },
+        54 => Step::FetchUnknown { site },
+        55 => Step::FailChanges { site },
+        56 => Step::RefusePage { site },
+        57 => Step::RefuseWrite { site },
+        _ => Step::Pass { minutes: [1, 10, 100, 1500][rng.below(4)] },
+    }
+}
+
+/// The world of a history under way, with what its people have said.
+pub struct Play {
+    pub world: World,
+    pub markers: Markers,
+    pub setup: Setup,
+}
+
+impl Play {
+    pub fn begin(history: &History) -> Self {
+        let setup = history.setup.clone();
+        let mut play = Self { world: World::new(history.seed), markers: Markers::default(), setup: setup.clone() };
+        for i in 0..setup.users {
+            play.world.user(["ann", "bob"][i]);
+        }
+        for (user, kind, settings) in &setup.sites {
+            let (caps, manner) = [carddav, odd, plain][*kind]();
+            let one_way = settings.direction == Direction::OneWay;
+            let site = play.world.account(play.world.users[*user], caps, manner, settings.clone());
+            play.world.sites[site].fake.server.lock().unwrap().forbid_writes = one_way;
+        }
+        for i in 0..setup.here {
+            play.step(&Step::CreateHere { user: i });
+        }
+        for i in 0..setup.there {
+            play.step(&Step::CreateThere { site: i });
+        }
+        for i in 0..setup.twins {
+            play.step(&Step::Twin { site: i });
+        }
+        play
+    }
+
+    fn site(&self, n: usize) -> usize {
+        n % self.world.sites.len()
+    }
+
+    fn person(&self, n: usize, live: bool) -> Option<PersonId> {
+        let people: Vec<_> =
+            self.world.people().into_iter().filter(|p| (p.state == PersonState::Live) == live).collect();
+        (!people.is_empty()).then(|| people[n % people.len()].id)
+    }
+
+    fn record(&self, site: usize, n: usize) -> Option<String> {
+        let ids: Vec<String> = self.world.cards_there(site).into_keys().collect();
+        (!ids.is_empty()).then(|| ids[n % ids.len()].clone())
+    }
+
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::CreateHere { user } => {
+                let owner = self.world.users[user % self.world.users.len()];
+                let card = self.markers.fresh();
+                self.world.create_person(owner, card);
+            }
+            Step::Twin { site } => {
+                let site = self.site(*site);
+                let card = self.markers.fresh();
+                self.markers.twin(&card);
+                let owner = self.world.sites[site].user;
+                self.world.create_person(owner, card.clone());
+                self.world.create_there(site, &card);
+            }
+            Step::EditHere { who, what } => {
+                let Some(id) = self.person(*who, true) else { return };
+                let markers = &mut self.markers;
+                self.world.edit_person(id, |card| markers.edit(card, *what));
+            }
+            Step::TrashHere { who } => {
+                let Some(id) = self.person(*who, true) else { return };
+                let person = self.world.people().into_iter().find(|p| p.id == id).unwrap();
+                self.markers.retire(&person.card);
+                self.world.trash_person(id, person.owner);
+            }
+            Step::RestoreHere { who } => {
+                let Some(id) = self.person(*who, false) else { return };
+                self.world.restore_person(id);
+            }
+            Step::CreateThere { site } => {
+                let site = self.site(*site);
+                let card = self.markers.fresh();
+                self.world.create_there(site, &card);
+            }
+            Step::EditThere { site, which, what } => {
+                let site = self.site(*site);
+                let Some(id) = self.record(site, *which) else { return };
+                // A user of that provider can't fill in what it doesn't have.
+                let writes = self.world.sites[site].fake.server.lock().unwrap().caps.writes;
+                let what = if writes.contains(Field::Nicknames) || what % 12 != 9 { *what } else { 10 };
+                let markers = &mut self.markers;
+                self.world.edit_there(site, &id, |card| markers.edit(card, what));
+            }
+            Step::DeleteThere { site, which } => {
+                let site = self.site(*site);
+                let Some(id) = self.record(site, *which) else { return };
+                self.markers.retire(&self.world.cards_there(site)[&id]);
+                self.world.delete_there(site, &id);
+            }
+            Step::RenameThere { site, which } => {
+                let site = self.site(*site);
+                let Some(id) = self.record(site, *which) else { return };
+                let has_uid = self.setup.sites[site].1 == 0;
+                // Under a name of our choosing a record stays; others move, and say so unless they carry their identity.
+                self.world.rename_there(site, &id, !has_uid);
+            }
+            Step::Member { site, which, member } => {
+                let site = self.site(*site);
+                let Some(id) = self.record(site, *which) else { return };
+                if !member && self.setup.sites[site].2.on_leave == OnLeave::Delete {
+                    self.markers.retire(&self.world.cards_there(site)[&id]);
+                }
+                self.world.set_member(site, &id, *member);
+            }
+            Step::Sync { site } => {
+                let site = self.site(*site);
+                let _ = self.world.sync(site);
+                self.world.hand.pass(MINUTE);
+            }
+            Step::SyncStopped { site, stop } => {
+                let site = self.site(*site);
+                self.world.driver.stop(*stop);
+                let _ = self.world.sync(site);
+                self.world.restart();
+            }
+            Step::SyncCutInSend { site, after, stored } => {
+                let site = self.site(*site);
+                self.faults(site).crash_at_send = Some((*after, *stored));
+                let _ = self.world.sync(site);
+                self.faults(site).crash_at_send = None;
+                self.world.restart();
+            }
+            Step::LoseBefore { site } => self.faults(*site).lose_before += 1,
+            Step::LoseAfter { site } => self.faults(*site).lose_after += 1,
+            Step::ExpireCursors { site } => {
+                let site = self.site(*site);
+                self.world.sites[site].fake.server.lock().unwrap().book.expire_cursors();
+            }
+            Step::EmptyListing { site } => {
+                let site = self.site(*site);
+                let mut server = self.world.sites[site].fake.server.lock().unwrap();
+                server.book.expire_cursors();
+                server.faults.empty_listing += 1;
+            }
+            Step::FetchUnknown { site } => self.faults(*site).fetch_unknown += 1,
+            Step::FailChanges { site } => self.faults(*site).fail_changes += 1,
+            Step::RefusePage { site } => self.faults(*site).refuse_page += 1,
+            Step::RefuseWrite { site } => self.faults(*site).refuse_write += 1,
+            Step::Pass { minutes } => self.world.hand.pass(minutes * MINUTE),
+        }
+    }
+
+    fn faults(&self, site: usize) -> Faults<'_> {
+        Faults(self.world.sites[self.site(site)].fake.server.lock().unwrap())
+    }
+
+    /// All faults end; everything is synced until nothing is left to do. Says how many rounds it took, or who would not rest.
+    pub fn settle(&mut self) -> Result<usize, String> {
+        self.world.restart();
+        for site in &self.world.sites {
+            site.fake.server.lock().unwrap().faults = Default::default();
+        }
+        const ROUNDS: usize = 20;
+        let mut restless = String::new();
+        for round in 0..ROUNDS {
+            restless.clear();
+            for site in 0..self.world.sites.len() {
+                self.world.hand.pass(25 * HOUR);
+                match self.world.sync(site) {
+                    Ok(report) if report.tally.is_quiet() && !report.unfinished => {}
+                    Ok(report) => restless.push_str(&format!("site {site}: {report:?}; ")),
+                    Err(error) => restless.push_str(&format!("site {site}: {error}; ")),
+                }
+            }
+            if restless.is_empty() {
+                return Ok(round);
+            }
+        }
+        Err(format!("not at rest after {ROUNDS} rounds: {restless}"))
+    }
+}
+
+struct Faults<'a>(std::sync::MutexGuard<'a, super::fake::Server>);
+impl std::ops::Deref for Faults<'_> {
+    type Target = super::fake::Faults;
+    fn deref(&self) -> &Self::Target {
+        &self.0.faults
+    }
+}
+impl std::ops::DerefMut for Faults<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0.faults
+    }
+}
+
+/// A card with nothing but a name and an address; for steps that need no markers.
+pub fn card(name: &str) -> Card {
+    let email = format!("{}@example.com", name.to_lowercase());
+    Card {
+        display: Some(name.to_owned()),
+        given: Some(name.to_owned()),
+        emails: vec![Item::new(email)],
+        ..Card::default()
+    }
+}

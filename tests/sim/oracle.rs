@@ -1,0 +1,322 @@
+//! What must hold, told without the engine's help: values are followed by marks that they carry, identities by names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contactd::card::{Card, Item};
+use contactd::crm::person::PersonState;
+use contactd::store::Store;
+use contactd::sync::settings::Direction;
+use contactd::sync::view::LinkState;
+
+use super::history::Play;
+use super::world::now;
+
+/// Every value that anybody ever wrote carries a mark of its own (`m17x`), so that it can be found wherever it went.
+#[derive(Default)]
+pub struct Markers {
+    next: usize,
+    /// Marks that must be somewhere.
+    alive: BTreeSet<String>,
+    /// Marks of names, one per contact that somebody made.
+    names: BTreeSet<String>,
+    /// Contacts that were made on two sides: whether they are one is for pairing to say.
+    twins: BTreeSet<String>,
+}
+
+impl Markers {
+    fn mark(&mut self) -> String {
+        self.next += 1;
+        let mark = format!("m{}x", self.next);
+        self.alive.insert(mark.clone());
+        mark
+    }
+
+    /// A new contact.
+    pub fn fresh(&mut self) -> Card {
+        let name = self.mark();
+        self.names.insert(name.clone());
+        let mut card = Card {
+            display: Some(format!("Name {name}")),
+            given: Some("Name".into()),
+            family: Some(name),
+            ..Card::default()
+        };
+        card.emails.push(self.email().labelled("home"));
+        card.phones.push(self.phone());
+        card
+    }
+
+    pub fn twin(&mut self, card: &Card) {
+        self.twins.extend(marks(card));
+    }
+
+    fn email(&mut self) -> Item<String> {
+        let mark = self.mark();
+        Item::new(format!("{mark}@example.com"))
+    }
+
+    fn phone(&mut self) -> Item<String> {
+        // A phone number can't carry a mark in letters; its extension-free digits are made from the mark's number.
+        self.next += 1;
+        let number = format!("+1 212 555 {:04}", self.next % 10_000);
+        self.alive.insert(number.replace(' ', ""));
+        Item::new(number)
+    }
+
+    /// One edit, of which kind the number says. What it overwrites or removes need not be anywhere any more.
+    pub fn edit(&mut self, card: &mut Card, what: usize) {
+        let before = marks(card);
+        match what % 12 {
+            0 => card.note = Some(format!("{} and more words than fit", self.mark())),
+            1 => card.note = None,
+            2 => card.emails.push(self.email().labelled("work")),
+            3 => {
+                let new = self.email();
+                match card.emails.first_mut() {
+                    Some(first) => first.value = new.value,
+                    None => card.emails.push(new),
+                }
+            }
+            4 => {
+                card.emails.pop();
+            }
+            5 => card.phones.push(self.phone().labelled(["mobile", "work"][what / 12 % 2])),
+            6 => {
+                let new = self.phone();
+                match card.phones.last_mut() {
+                    Some(last) => last.value = new.value,
+                    None => card.phones.push(new),
+                }
+            }
+            7 => {
+                if !card.phones.is_empty() {
+                    card.phones.remove(0);
+                }
+            }
+            8 => {
+                if let Some(first) = card.emails.first_mut() {
+                    first.labels = [["home"], ["work"]][what / 12 % 2].into_iter().collect();
+                }
+            }
+            9 => card.nicknames.push(Item::new(self.mark())),
+            10 => card.suffix = Some(self.mark()),
+            _ => card.emails.reverse(),
+        }
+        let after = marks(card);
+        for gone in before.difference(&after) {
+            self.alive.remove(gone);
+        }
+    }
+
+    pub fn retire(&mut self, card: &Card) {
+        for mark in marks(card) {
+            self.alive.remove(&mark);
+        }
+    }
+}
+
+/// The marks in some text.
+fn marks_in(text: &str, into: &mut BTreeSet<String>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = text[at..].find('m') {
+        let start = at + found;
+        let digits = bytes[start + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let end = start + 1 + digits;
+        if digits > 0 && bytes.get(end) == Some(&b'x') {
+            into.insert(text[start..=end].to_owned());
+        }
+        at = start + 1;
+    }
+}
+
+/// All marks of a card, phone numbers included.
+pub fn marks(card: &Card) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    marks_in(&serde_json::to_string(card).unwrap(), &mut found);
+    found.extend(card.phones.iter().map(|p| p.value.replace(' ', "")));
+    found
+}
+
+/// Checks a world at rest; the first thing that doesn't hold.
+pub fn check(play: &mut Play) -> Result<(), String> {
+    quiet(play)?;
+    no_duplicates(play)?;
+    no_loss(play)?;
+    agreement(play)?;
+    deletions_had_reasons(play)?;
+    for site in &play.world.sites {
+        let server = site.fake.server.lock().unwrap();
+        if let Some(violation) = server.violations.first() {
+            return Err(format!("rule 11: {violation}"));
+        }
+        if let Some((token, n)) = server.creates.iter().find(|(_, n)| **n > 1) {
+            return Err(format!("rule 14: {n} records were created for {token}"));
+        }
+    }
+    let wrong = now(play.world.store.check()).unwrap();
+    if !wrong.is_empty() {
+        return Err(format!("the store does not agree with itself: {wrong:?}"));
+    }
+    Ok(())
+}
+
+/// I4: one more sync of each account writes nothing, there or here.
+fn quiet(play: &mut Play) -> Result<(), String> {
+    let people = play.world.people();
+    for site in 0..play.world.sites.len() {
+        let before = play.world.sites[site].fake.server.lock().unwrap().writes;
+        let report = play.world.sync(site).map_err(|e| format!("I4: {e}"))?;
+        let after = play.world.sites[site].fake.server.lock().unwrap().writes;
+        if before != after || !report.tally.is_quiet() {
+            return Err(format!("I4: at rest, site {site} still did something: {report:?}, {} writes", after - before));
+        }
+    }
+    if people != play.world.people() {
+        return Err("I4: a quiet sync changed people".to_owned());
+    }
+    Ok(())
+}
+
+/// I2: one open link per record and per person; nobody is there twice.
+fn no_duplicates(play: &Play) -> Result<(), String> {
+    let world = &play.world;
+    let mut of_record = BTreeSet::new();
+    let mut of_person = BTreeSet::new();
+    for person in world.people() {
+        for link in now(world.store.links_of(person.id)).unwrap().into_iter().filter(|l| l.state.is_open()) {
+            if !of_person.insert((link.account, link.person)) {
+                return Err(format!("I2: {} has two open links in one account", link.person));
+            }
+            if let Some(remote) = link.remote
+                && !of_record.insert((link.account, remote.clone()))
+            {
+                return Err(format!("I2: two open links speak for {remote}"));
+            }
+        }
+    }
+    let once = |cards: Vec<Card>, place: &str| {
+        let mut seen = BTreeSet::new();
+        for card in cards {
+            for mark in
+                marks(&card).into_iter().filter(|m| play.markers.names.contains(m) && !play.markers.twins.contains(m))
+            {
+                if !seen.insert(mark.clone()) {
+                    return Err(format!("I2: the contact {mark} is {place} twice"));
+                }
+            }
+        }
+        Ok(())
+    };
+    once(world.people().into_iter().filter(|p| p.is_live()).map(|p| p.card).collect(), "in the CRM")?;
+    for site in 0..world.sites.len() {
+        once(world.cards_there(site).into_values().collect(), &format!("at site {site}"))?;
+    }
+    Ok(())
+}
+
+/// I1: every value that nobody overwrote or deleted is in the CRM, at a provider, or in the list of conflicts.
+fn no_loss(play: &Play) -> Result<(), String> {
+    let world = &play.world;
+    let mut found = BTreeSet::new();
+    for person in world.people() {
+        found.extend(marks(&person.card));
+    }
+    for site in 0..world.sites.len() {
+        for card in world.cards_there(site).values() {
+            found.extend(marks(card));
+        }
+    }
+    for conflict in now(world.store.conflicts(None, 100_000)).unwrap() {
+        let text = serde_json::to_string(&conflict.clash).unwrap();
+        marks_in(&text, &mut found);
+        found.extend(phones_in(&text));
+    }
+    match play.markers.alive.difference(&found).next() {
+        Some(lost) => Err(format!("I1: the value {lost} is nowhere")),
+        None => Ok(()),
+    }
+}
+
+/// Telephone numbers of the form that markers have, wherever they stand in a text.
+fn phones_in(text: &str) -> BTreeSet<String> {
+    let flat = text.replace(' ', "");
+    flat.match_indices("+1212555").map(|(i, _)| flat[i..].chars().take(12).collect()).collect()
+}
+
+/// I3: linked sides say the same, as far as both can hold it.
+fn agreement(play: &Play) -> Result<(), String> {
+    let world = &play.world;
+    let conflicts = now(world.store.conflicts(None, 100_000)).unwrap();
+    let mut disputed = BTreeSet::new();
+    for conflict in &conflicts {
+        let text = serde_json::to_string(&conflict.clash).unwrap();
+        marks_in(&text, &mut disputed);
+        disputed.extend(phones_in(&text));
+    }
+    let held: BTreeSet<_> = now(world.store.held(None)).unwrap().into_iter().map(|h| h.link).collect();
+    let asked: BTreeSet<_> = conflicts
+        .iter()
+        .filter(|c| c.clash.stands == contactd::sync::plan::Side::Undecided)
+        .map(|c| c.person)
+        .collect();
+    let ids: BTreeMap<_, _> = world.sites.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
+    for person in world.people().into_iter().filter(|p| p.state == PersonState::Live && !asked.contains(&p.id)) {
+        for link in now(world.store.links_of(person.id)).unwrap() {
+            let site = ids[&link.account];
+            let Some(card) = link.remote.as_ref().and_then(|r| world.cards_there(site).get(r.as_str()).cloned()) else {
+                let gone = matches!(link.state, LinkState::Live) && !held.contains(&link.id);
+                if gone {
+                    let site_id = world.sites[site].id;
+                    let subject =
+                        now(world.store.subjects(site_id, &[contactd::store::SubjectKey::Person(person.id)])).unwrap();
+                    let intents = now(world.store.intents(site_id)).unwrap();
+                    return Err(format!(
+                        "I3: {} is linked at site {site} to a record that is not there: {link:?}\n{subject:?}\n{intents:?}",
+                        person.id
+                    ));
+                }
+                continue;
+            };
+            if link.state != LinkState::Live || held.contains(&link.id) {
+                continue;
+            }
+            let (here, there) = (marks(&person.card), marks(&card));
+            let missing = there.difference(&here).find(|m| play.markers.alive.contains(*m) && !disputed.contains(*m));
+            if let Some(missing) = missing {
+                return Err(format!("I3: {missing} is at site {site} and not in the CRM ({})", person.id));
+            }
+            if play.setup.sites[site].2.direction == Direction::TwoWay && play.setup.sites[site].1 == 0 {
+                let missing = here.difference(&there).next();
+                if let Some(missing) = missing {
+                    return Err(format!("I3: {missing} is in the CRM ({}) and not at site {site}", person.id));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I7: nobody is in the trash unless somebody put them there, or deleted them in an address book.
+fn deletions_had_reasons(play: &Play) -> Result<(), String> {
+    let world = &play.world;
+    let ids: BTreeMap<_, _> = world.sites.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
+    for person in world.people() {
+        let links = now(world.store.links_of(person.id)).unwrap();
+        let named = links.iter().any(|l| {
+            l.remote.as_ref().is_some_and(|r| world.deleted_there.contains(&(ids[&l.account], r.to_string())))
+        });
+        let trashed_by_sync = matches!(person.state, PersonState::Trashed { by: None, .. });
+        if trashed_by_sync && !named {
+            return Err(format!("I7: {} went into the trash, and nobody had deleted it", person.id));
+        }
+        for link in &links {
+            let there = link.remote.as_ref().map(|r| world.cards_there(ids[&link.account]).contains_key(r.as_str()));
+            let we_deleted = link.state == LinkState::Deleted && there == Some(false);
+            if we_deleted && !named && !world.trashed_here.contains(&person.id) {
+                return Err(format!("I7: the record of {} was deleted, and nobody had deleted either", person.id));
+            }
+        }
+    }
+    Ok(())
+}

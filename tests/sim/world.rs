@@ -1,0 +1,427 @@
+//! A small world: users, people, accounts at fake providers, one engine over the real store; and a clock in the hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use contactd::card::Card;
+use contactd::clock::{Clock, Entropy, new_id};
+use contactd::crm::person::{Person, PersonState, VisibleTo};
+use contactd::crm::users::User;
+use contactd::engine::{Engine, Options, Report, SyncError};
+use contactd::ids::{AccountId, GroupId, PersonId, Revision, Timestamp, UserId};
+use contactd::store::sql::SqlStore;
+use contactd::store::sqlite::Sqlite;
+use contactd::store::{Account, AccountState, Change, Commit, Expect, PersonQuery, Store, StoreError};
+use contactd::sync::caps::{Capabilities, Membership};
+use contactd::sync::operation::{self, Actor, Effect, Operation, PersonChange};
+use contactd::sync::settings::{Scope, Settings};
+use contactd::sync::view::{RemoteRef, Roster};
+
+use super::fake::{COLLECTION, Fake, Manner};
+use super::rng::Rng;
+use crate::crash::Crashing;
+
+/// The day on which every history begins.
+pub const BEGIN: i64 = 1_795_000_000_000;
+pub const MINUTE: i64 = 60_000;
+pub const HOUR: i64 = 60 * MINUTE;
+pub const GROUP: &str = "crm";
+
+/// Time and randomness that follow from the seed.
+pub struct Hand {
+    now: AtomicI64,
+    seed: Mutex<Rng>,
+    pub made: AtomicU64,
+}
+
+impl Hand {
+    fn new(seed: u64) -> Self {
+        Self { now: AtomicI64::new(BEGIN), seed: Mutex::new(Rng::new(seed ^ 0xc0ff_ee00)), made: AtomicU64::new(0) }
+    }
+    pub fn pass(&self, millis: i64) {
+        self.now.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        // Each look takes a moment, so that times differ and their order is that of what happened.
+        Timestamp(self.now.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Entropy for Hand {
+    fn bytes(&self) -> [u8; 16] {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let mut seed = self.seed.lock().unwrap();
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&seed.next().to_le_bytes());
+        bytes[8..].copy_from_slice(&seed.next().to_le_bytes());
+        bytes
+    }
+}
+
+pub type TestStore = SqlStore<Crashing<Sqlite>>;
+
+/// An account and what it reaches.
+pub struct Site {
+    pub id: AccountId,
+    pub user: UserId,
+    pub fake: Fake,
+}
+
+pub struct World {
+    pub hand: Arc<Hand>,
+    pub driver: Crashing<Sqlite>,
+    pub store: Arc<TestStore>,
+    pub engine: Engine,
+    pub users: Vec<UserId>,
+    pub sites: Vec<Site>,
+    /// Remote records that somebody other than us has deleted, or taken out of the group.
+    pub deleted_there: BTreeSet<(usize, String)>,
+    /// People whom somebody has put into the trash.
+    pub trashed_here: BTreeSet<PersonId>,
+    /// What a run said last, per account.
+    pub last: BTreeMap<AccountId, Result<Report, String>>,
+}
+
+/// Polls a future that never waits for anything outside.
+pub fn now<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let hand = Arc::new(Hand::new(seed));
+        let driver = Crashing::new(Sqlite::memory().unwrap());
+        let store = Arc::new(now(SqlStore::open(driver.clone())).unwrap());
+        let options = Options { page: 7, ..Options::default() };
+        let engine = Engine::new(store.clone(), hand.clone(), "sim", options);
+        Self {
+            hand,
+            driver,
+            store,
+            engine,
+            users: Vec::new(),
+            sites: Vec::new(),
+            deleted_there: BTreeSet::new(),
+            trashed_here: BTreeSet::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    pub fn time(&self) -> Timestamp {
+        self.hand.now()
+    }
+
+    pub fn commit(&self, changes: Vec<Change>, effects: Vec<Effect>) -> Result<(), StoreError> {
+        self.commit_if(Vec::new(), changes, effects, Actor::Operator)
+    }
+
+    pub fn commit_if(
+        &self,
+        expect: Vec<Expect>,
+        changes: Vec<Change>,
+        effects: Vec<Effect>,
+        actor: Actor,
+    ) -> Result<(), StoreError> {
+        let mut commit = Commit::new(None, self.time());
+        commit.expect = expect;
+        commit.changes = changes;
+        if !effects.is_empty() {
+            commit.operation =
+                Some(Operation { id: new_id(&*self.hand), at: commit.now, actor, why: "edit".into(), effects });
+        }
+        now(self.store.commit(commit))
+    }
+
+    pub fn user(&mut self, name: &str) -> UserId {
+        let id = new_id(&*self.hand);
+        let user = User {
+            id,
+            name: name.to_owned(),
+            email: format!("{name}@example.com"),
+            role: None,
+            admin: false,
+            restricted: false,
+            sees_followed_users: false,
+            follows: BTreeSet::new(),
+            active: true,
+        };
+        self.commit(vec![Change::PutUser(user)], Vec::new()).unwrap();
+        self.users.push(id);
+        id
+    }
+
+    pub fn account(&mut self, user: UserId, caps: Capabilities, manner: Manner, settings: Settings) -> usize {
+        let id: AccountId = new_id(&*self.hand);
+        let subject = format!("box{}", self.sites.len());
+        let fake = Fake::new(caps, manner, &subject);
+        {
+            let mut server = fake.server.lock().unwrap();
+            if server.caps.membership == Membership::Roster {
+                // The group card exists from the start; it is an entry of the book as any other.
+                let at = RemoteRef { collection: COLLECTION.into(), id: "group.vcf".into(), etag: None };
+                let roster = Roster {
+                    at,
+                    group: GroupId(GROUP.into()),
+                    name: "CRM".into(),
+                    uid: Some("GROUP".into()),
+                    members: BTreeSet::new(),
+                };
+                server.rosters.insert("group.vcf".into(), roster);
+                server.store("group.vcf", &Card::default(), None);
+            }
+        }
+        let account = Account {
+            id,
+            user,
+            provider: "fake".into(),
+            tenant: "fake".into(),
+            subject,
+            address: format!("box{}@example.com", self.sites.len()),
+            state: AccountState::Active,
+            settings,
+            connection: serde_json::Value::Null,
+            created: self.time(),
+            synced: None,
+        };
+        self.commit(vec![Change::PutAccount(Box::new(account))], Vec::new()).unwrap();
+        self.sites.push(Site { id, user, fake });
+        self.sites.len() - 1
+    }
+
+    pub fn settings(&self, site: usize) -> Settings {
+        now(self.store.account(self.sites[site].id)).unwrap().unwrap().settings
+    }
+
+    /// One run, with the server's clock set. A run that the machine's stop has cut short leaves the machine stopped.
+    pub fn sync(&mut self, site: usize) -> Result<Report, SyncError> {
+        let now_ms = self.time().0;
+        let site = &self.sites[site];
+        site.fake.server.lock().unwrap().now = now_ms as u64;
+        let fake = SiteProvider { fake: site.fake.clone(), driver: self.driver.clone() };
+        let result = now(self.engine.sync(site.id, &fake, "schedule"));
+        let kept = result.as_ref().map(Clone::clone).map_err(ToString::to_string);
+        self.last.insert(site.id, kept);
+        result
+    }
+
+    /// The machine is started again after a stop, wherever it happened.
+    pub fn restart(&mut self) {
+        self.driver.restart();
+        for site in &self.sites {
+            site.fake.server.lock().unwrap().crashed = false;
+        }
+        // The lease of the run that was cut short must end before another holder may go on; the same holder may at once.
+        self.hand.pass(MINUTE);
+    }
+
+    pub fn people(&self) -> Vec<Person> {
+        let mut all = Vec::new();
+        for trashed in [false, true] {
+            let query = PersonQuery { trashed, limit: 100_000, ..PersonQuery::default() };
+            all.extend(now(self.store.people(&query)).unwrap());
+        }
+        all.sort_by_key(|p| p.id);
+        all
+    }
+
+    pub fn create_person(&mut self, owner: UserId, card: Card) -> PersonId {
+        let at = self.time();
+        let times = contactd::card::field::Field::ALL.iter().filter(|f| card.has(**f)).map(|f| (*f, at)).collect();
+        let person = Person {
+            id: new_id(&*self.hand),
+            revision: Revision(1),
+            card: card.clone(),
+            times,
+            custom: BTreeMap::new(),
+            owner,
+            visible_to: VisibleTo::Company,
+            followers: Vec::new(),
+            state: PersonState::Live,
+            created: at,
+            updated: at,
+        };
+        let id = person.id;
+        let effect = Effect::Person { person: id, link: None, change: PersonChange::Created(card) };
+        self.commit_if(Vec::new(), vec![Change::PutPerson(Box::new(person))], vec![effect], Actor::User(owner))
+            .unwrap();
+        id
+    }
+
+    /// A person of the CRM is edited by hand.
+    pub fn edit_person(&mut self, id: PersonId, edit: impl FnOnce(&mut Card)) {
+        let mut person = now(self.store.person(id)).unwrap().unwrap();
+        let before = person.card.clone();
+        edit(&mut person.card);
+        let diffs = operation::diff(&before, &person.card);
+        if diffs.is_empty() {
+            return;
+        }
+        let at = self.time();
+        for diff in &diffs {
+            person.times.insert(diff.field, at);
+        }
+        let effect = Effect::Person { person: id, link: None, change: PersonChange::Edited(diffs) };
+        self.put_person(person, effect);
+    }
+
+    pub fn trash_person(&mut self, id: PersonId, by: UserId) {
+        let mut person = now(self.store.person(id)).unwrap().unwrap();
+        person.state = PersonState::Trashed { at: self.time(), by: Some(by) };
+        self.trashed_here.insert(id);
+        self.put_person(person, Effect::Person { person: id, link: None, change: PersonChange::Trashed });
+    }
+
+    pub fn restore_person(&mut self, id: PersonId) {
+        let mut person = now(self.store.person(id)).unwrap().unwrap();
+        person.state = PersonState::Live;
+        self.put_person(person, Effect::Person { person: id, link: None, change: PersonChange::Restored });
+    }
+
+    pub fn put_person(&mut self, mut person: Person, effect: Effect) {
+        let before = person.revision;
+        person.revision = Revision(before.0 + 1);
+        person.updated = self.time();
+        self.commit_if(
+            vec![Expect::Person(person.id, before)],
+            vec![Change::PutPerson(Box::new(person))],
+            vec![effect],
+            Actor::Operator,
+        )
+        .unwrap();
+    }
+
+    /// A record made at the provider by its user.
+    pub fn create_there(&mut self, site: usize, card: &Card) -> String {
+        let in_group = matches!(self.settings(site).scope, Scope::Group(_));
+        let now_ms = self.time().0 as u64;
+        let mut server = self.sites[site].fake.server.lock().unwrap();
+        server.now = now_ms;
+        let id = server.book.mint("u");
+        server.store(&id, card, None);
+        drop(server);
+        if in_group {
+            self.set_member(site, &id, true);
+        }
+        id
+    }
+
+    pub fn edit_there(&mut self, site: usize, id: &str, edit: impl FnOnce(&mut Card)) {
+        let now_ms = self.time().0 as u64;
+        let mut server = self.sites[site].fake.server.lock().unwrap();
+        server.now = now_ms;
+        let Some(entry) = server.book.get(id) else { return };
+        let mut card = super::fake::Server::card(entry);
+        let before = card.clone();
+        edit(&mut card);
+        if card != before {
+            server.store(id, &card, None);
+        }
+    }
+
+    pub fn delete_there(&mut self, site: usize, id: &str) {
+        let now_ms = self.time().0 as u64;
+        self.deleted_there.insert((site, id.to_owned()));
+        let mut server = self.sites[site].fake.server.lock().unwrap();
+        server.now = now_ms;
+        let _ = server.book.delete(id, mock_providers::book::Condition::None, now_ms);
+    }
+
+    /// The provider gives the record another id.
+    pub fn rename_there(&mut self, site: usize, id: &str, tells: bool) {
+        let now_ms = self.time().0 as u64;
+        let mut server = self.sites[site].fake.server.lock().unwrap();
+        server.now = now_ms;
+        if server.book.get(id).is_none() {
+            return;
+        }
+        let uid = super::fake::Server::uid(server.book.get(id).unwrap());
+        let new = server.book.mint("n");
+        server.book.rename(id, &new, tells, now_ms).unwrap();
+        let _ = server.book.edit(&new, mock_providers::book::Condition::None, now_ms, |e| {
+            e.marks.insert("uid".to_owned(), uid);
+        });
+    }
+
+    pub fn set_member(&mut self, site: usize, id: &str, member: bool) {
+        let now_ms = self.time().0 as u64;
+        if !member {
+            self.deleted_there.insert((site, id.to_owned()));
+        }
+        let mut server = self.sites[site].fake.server.lock().unwrap();
+        server.now = now_ms;
+        let Some(entry) = server.book.get(id) else { return };
+        let uid = super::fake::Server::uid(entry);
+        if server.caps.membership == Membership::Roster {
+            let roster = server.rosters.get_mut("group.vcf").unwrap();
+            if if member { roster.members.insert(uid) } else { roster.members.remove(&uid) } {
+                server.book.touch("group.vcf", now_ms).unwrap();
+            }
+        } else {
+            let mut groups = entry.groups.clone();
+            if if member { groups.insert(GROUP.to_owned()) } else { groups.remove(GROUP) } {
+                server.book.set_groups(id, groups, now_ms).unwrap();
+            }
+        }
+    }
+
+    pub fn cards_there(&self, site: usize) -> BTreeMap<String, Card> {
+        let server = self.sites[site].fake.server.lock().unwrap();
+        server.live().map(|e| (e.id.clone(), super::fake::Server::card(e))).collect()
+    }
+}
+
+/// The fake, which stops the machine when the test asked for a stop in the middle of a send.
+struct SiteProvider {
+    fake: Fake,
+    driver: Crashing<Sqlite>,
+}
+
+mod provider {
+    use super::SiteProvider;
+    use async_trait::async_trait;
+    use contactd::ids::{CollectionId, Token};
+    use contactd::provider::{
+        Blob, Changes, Collection, Fetched, Found, From, Group, Mailbox, Outcome, Provider, ProviderError, Write,
+    };
+    use contactd::sync::caps::Capabilities;
+    use contactd::sync::view::{RemoteRecord, RemoteRef};
+
+    #[async_trait]
+    impl Provider for SiteProvider {
+        fn capabilities(&self) -> &Capabilities {
+            self.fake.capabilities()
+        }
+        async fn check(&self) -> Result<Mailbox, ProviderError> {
+            self.fake.check().await
+        }
+        async fn collections(&self) -> Result<Vec<Collection>, ProviderError> {
+            self.fake.collections().await
+        }
+        async fn groups(&self) -> Result<Vec<Group>, ProviderError> {
+            self.fake.groups().await
+        }
+        async fn changes(&self, of: &CollectionId, from: From<'_>) -> Result<Changes, ProviderError> {
+            self.fake.changes(of, from).await
+        }
+        async fn fetch(&self, of: &[RemoteRef]) -> Result<Vec<Fetched>, ProviderError> {
+            self.fake.fetch(of).await
+        }
+        async fn find(&self, of: &CollectionId, tokens: &[Token]) -> Result<Vec<Found>, ProviderError> {
+            self.fake.find(of, tokens).await
+        }
+        async fn photo(&self, of: &RemoteRecord) -> Result<Option<Blob>, ProviderError> {
+            self.fake.photo(of).await
+        }
+        async fn write(&self, batch: &[Write]) -> Vec<Outcome> {
+            let outcomes = self.fake.write(batch).await;
+            if self.fake.server.lock().unwrap().crashed {
+                self.driver.kill();
+            }
+            outcomes
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The store's promises, on every database that there is: one suite, a line per database at the end.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+// Where a copy or a borrow reads alike, a test takes the shorter one.
+#![allow(clippy::cloned_ref_to_slice_refs, clippy::needless_pass_by_value)]
+
+#[path = "common/failing.rs"]
+mod failing;
+#[path = "store/fixture.rs"]
+mod fixture;
+#[path = "store/writes.rs"]
+mod writes;
+
+/// Runs every test of the suite on one database, each on a new one.
+macro_rules! suite {
+    ($database:ident, $open:expr, $($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
+        mod $database {
+            $(mod $module {
+                $(#[tokio::test]
+                async fn $test() {
+                    crate::$module::$test($open.await).await;
+                })*
+            })*
+        }
+    };
+}
+
+macro_rules! on {
+    ($($database:ident: $open:expr;)*) => {$(
+        suite! {
+            $database, $open,
+            writes: [
+                everything_is_given_back,
+                all_or_nothing,
+                what_is_expected_must_hold,
+                a_lease_changes_hands,
+                people_have_versions,
+                intents_open_once_and_tokens_stay,
+                conflicts_and_held_deletions_stand_once,
+                failures_are_counted,
+                one_open_link_per_record_and_person,
+                accounts_are_unique,
+                what_is_lost_on_the_way_is_found_again,
+            ],
+        }
+    )*};
+}
+
+on! {
+    inline: crate::fixture::Db::inline();
+    threads: crate::fixture::Db::threads();
+}
