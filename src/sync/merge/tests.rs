@@ -1,3 +1,5 @@
+//! Elements: clashes, labels, marks, limits and what is refused, one case each.
+
 use super::*;
 use crate::card::{Item, Organization};
 
