@@ -8,6 +8,8 @@
 mod failing;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "store/speed.rs"]
+mod speed;
 #[path = "store/writes.rs"]
 mod writes;
 

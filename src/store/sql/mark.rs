@@ -25,11 +25,13 @@ macro_rules! fence {
     };
 }
 
-const CHANGED: &str = concat!(
-    "INSERT INTO dirty (account, person, revision, fence) \
-     SELECT x.account, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM (\
-     SELECT a.id AS account FROM accounts a WHERE a.user_id = $3 \
-     UNION SELECT l.account FROM links l WHERE l.person = $1) x WHERE TRUE",
+const CHANGED_OWNED: &str = concat!(
+    "INSERT INTO dirty (account, person, revision, fence) SELECT a.id, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM accounts a WHERE a.user_id = $3",
+    marked!()
+);
+const CHANGED_LINKED: &str = concat!(
+    "INSERT INTO dirty (account, person, revision, fence) SELECT l.account, l.person, CAST($1 AS BIGINT), 0 FROM links l \
+     WHERE l.person = $2",
     marked!()
 );
 
@@ -98,8 +100,9 @@ fn by(by: By) -> String {
 }
 
 /// A new version of the person is stored.
-pub(super) fn changed(person: &Person) -> Stmt {
-    Stmt::new(CHANGED, args![person.id, person.revision, person.owner])
+pub(super) fn changed(person: &Person) -> [Stmt; 2] {
+    let Person { id, revision, owner, .. } = person;
+    [Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner]), Stmt::new(CHANGED_LINKED, args![*revision, *id])]
 }
 
 /// The person is to be looked at again in that account.
