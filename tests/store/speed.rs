@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use contactd::crm::person::{Person, PersonState, VisibleTo};
 use contactd::ids::Revision;
 use contactd::store::sql::SqlStore;
 use contactd::store::sqlite::Sqlite;
@@ -100,6 +101,22 @@ async fn speed() {
     let (start, used) = (Instant::now(), cpu());
     assert_eq!(store.candidates(acc(1), 5).await.unwrap(), []);
     timed("candidates of 10,000 records, none", start, used);
+
+    // Another user's people of the same names, whom everybody sees.
+    let twins = (0..MANY).map(|n| {
+        let mut twin = person(MANY * 10 + n, 2, full(n));
+        twin.visible_to = VisibleTo::Company;
+        put_person(twin)
+    });
+    store.commit(commit(twins)).await.unwrap();
+    let (start, used) = (Instant::now(), cpu());
+    assert_eq!(store.candidates(acc(1), 5).await.unwrap().len(), MANY as usize);
+    timed("candidates of 10,000 records, one each", start, used);
+    let purge = |n: u64| {
+        let twin = person(MANY * 10 + n, 2, contactd::card::Card::default());
+        put_person(Person { state: PersonState::Purged { at: NOW }, ..next(&twin) })
+    };
+    store.commit(commit((0..MANY).map(purge))).await.unwrap();
 
     let (start, used) = (Instant::now(), cpu());
     let first = store.unsettled(acc(1), NOW, None, 500).await.unwrap();
