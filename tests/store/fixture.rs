@@ -50,6 +50,13 @@ impl Db {
         self.store.commit(commit(changes)).await
     }
 
+    /// Commits what was done by a run of account 1.
+    pub(crate) async fn log(&self, op: u64, at: i64, effects: Vec<Effect>) {
+        let mut commit = commit([]);
+        commit.operation = Some(operation(op, at, effects));
+        self.store.commit(commit).await.unwrap();
+    }
+
     /// User 1 with account 1, which is active.
     pub(crate) async fn with_account(self) -> Self {
         self.put([Change::PutUser(user(1)), put(account(1, 1)), put_book(1)]).await;
@@ -269,4 +276,10 @@ pub(crate) fn intent(n: u64, link: &Link, what: Send, token: u64) -> Intent {
         fence: Fence(1),
         missed: 0,
     }
+}
+
+/// Done by run 1 of account 1.
+pub(crate) fn operation(n: u64, at: i64, effects: Vec<Effect>) -> Operation {
+    let actor = Actor::Run { run: id::<RunId>(1), account: acc(1) };
+    Operation { id: id::<OpId>(n), at: NOW.plus(at), actor, why: "sync".to_owned(), effects }
 }
