@@ -9,6 +9,7 @@ mod membership;
 mod plan;
 mod preview;
 mod pull;
+mod scope;
 mod send;
 mod settle;
 

@@ -10,7 +10,6 @@ use crate::card::field::Field;
 use crate::ids::{RemoteId, Timestamp};
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
 use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
-use crate::sync::caps;
 use crate::sync::settings::Scope;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
 
@@ -25,9 +24,9 @@ const DOUBT: i64 = 6 * 60 * 60 * 1000;
 
 /// A page's rows on their way into the store.
 #[derive(Default)]
-struct Rows {
-    seen: Vec<Seen>,
-    blobs: Vec<Blob>,
+pub(super) struct Rows {
+    pub(super) seen: Vec<Seen>,
+    pub(super) blobs: Vec<Blob>,
 }
 
 impl Running<'_> {
@@ -355,7 +354,7 @@ impl Running<'_> {
     }
 
     /// Fetches records; what the provider does not answer for is left for another time.
-    async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
+    pub(super) async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
         let mut rows = Rows::default();
         let mut commit = self.commit();
         for (at, fetched) in refs.iter().zip(self.provider.fetch(refs).await?) {
@@ -446,7 +445,7 @@ impl Running<'_> {
     }
 
     /// Stores observations: scoped, with the times of their fields.
-    async fn observe(
+    pub(super) async fn observe(
         &mut self,
         collection: &CollectionState,
         rows: Rows,
@@ -548,16 +547,6 @@ impl Running<'_> {
         }
     }
 
-    /// The record as it takes part, or only its existence where it is outside the sync group.
-    pub(super) fn scoped(&self, mut record: RemoteRecord) -> Seen {
-        record.groups.append(&mut self.membership.of(record.uid.as_deref()));
-        if self.in_scope(&record.at.id, &record.groups) {
-            Seen::Present(record)
-        } else {
-            Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
-        }
-    }
-
     /// When each field got its value: the provider's time for what changed since our last look, the old time for the rest.
     fn times(&self, record: &RemoteRecord, before: Option<&StoredSeen>) -> BTreeMap<Field, Timestamp> {
         let now = self.now();
@@ -593,102 +582,6 @@ impl Running<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Members whose groups changed with a group card take part, or no longer do.
-    async fn regroup(&mut self, collection: &CollectionState, affected: BTreeSet<String>) -> Result<(), SyncError> {
-        let uids: Vec<String> = affected.into_iter().collect();
-        for uids in uids.chunks(self.engine.options.page.max(1)) {
-            let ids: Vec<RemoteId> =
-                self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
-            self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
-        }
-        let rows: Vec<_> = std::mem::take(&mut self.rosters_due).into_iter().map(|r| (r, BTreeMap::new())).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut commit = self.commit();
-        let (account, generation) = (self.account.id, collection.generation);
-        commit.changes.push(Change::Observe {
-            account,
-            collection: collection.id.clone(),
-            generation,
-            rows,
-            echo: false,
-        });
-        self.store_all(commit, Vec::new()).await
-    }
-
-    /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.
-    async fn rescope(
-        &mut self,
-        collection: &CollectionState,
-        ids: &[RemoteId],
-        affected: &mut BTreeSet<String>,
-    ) -> Result<(), SyncError> {
-        if self.account.settings.scope == Scope::All && !self.has_outside(ids).await? {
-            return Ok(());
-        }
-        for ids in ids.chunks(self.engine.options.page.max(1)) {
-            let mut come = Vec::new();
-            let mut stay = Vec::new();
-            for stored in self.store().seen(self.account.id, ids).await?.into_iter().flatten() {
-                match stored.seen {
-                    Seen::Outside { at, groups, uid } => {
-                        let now_in = self.groups_now(groups.clone(), uid.as_deref());
-                        if self.in_scope(&at.id, &now_in) {
-                            come.push(at);
-                        } else if now_in != groups {
-                            stay.push((Seen::Outside { at, groups: now_in, uid }, stored.times));
-                        }
-                    }
-                    Seen::Present(mut record) => {
-                        let now_in = self.groups_now(record.groups.clone(), record.uid.as_deref());
-                        if now_in != record.groups || !self.in_scope(&record.at.id, &now_in) {
-                            record.groups = now_in;
-                            let seen = if self.in_scope(&record.at.id, &record.groups) {
-                                Seen::Present(record)
-                            } else {
-                                Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
-                            };
-                            stay.push((seen, stored.times));
-                        }
-                    }
-                    Seen::Unreadable(..) | Seen::Roster(_) | Seen::Gone(_) => {}
-                }
-            }
-            if !stay.is_empty() {
-                let mut commit = self.commit();
-                let (account, generation) = (self.account.id, collection.generation);
-                commit.changes.push(Change::Observe {
-                    account,
-                    collection: collection.id.clone(),
-                    generation,
-                    rows: stay,
-                    echo: false,
-                });
-                self.store_all(commit, Vec::new()).await?;
-            }
-            let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
-            for refs in come.chunks(batch) {
-                let rows = self.fetched(refs).await?;
-                self.observe(collection, rows, affected).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn has_outside(&self, ids: &[RemoteId]) -> Result<bool, SyncError> {
-        let known = self.store().known(self.account.id, ids).await?;
-        Ok(known.into_iter().flatten().any(|k| k.kind == Kind::Outside))
-    }
-
-    /// A record's groups, with those that rosters give it as they are now.
-    fn groups_now(&self, stored: crate::sync::view::Groups, uid: Option<&str>) -> crate::sync::view::Groups {
-        match self.provider.capabilities().membership {
-            caps::Membership::Roster => self.membership.of(uid),
-            caps::Membership::InRecord | caps::Membership::Joined => stored,
-        }
     }
 
     /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).

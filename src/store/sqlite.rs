@@ -200,6 +200,7 @@ fn settle(conn: Connection, read_only: bool) -> rusqlite::Result<Connection> {
 
 /// Runs the batch as [`Driver::run`] says, on the calling thread.
 pub fn run_batch(conn: &mut Connection, batch: &[Stmt]) -> Result<Vec<Rows>, StoreError> {
+    debug_assert!(batch.iter().all(Stmt::counts_in_order), "placeholders must first appear in order");
     let reads = batch.iter().all(Stmt::reads);
     if let ([only], true) = (batch, reads) {
         return Ok(vec![Prepared::new(conn).run(only)?]);
