@@ -568,18 +568,16 @@ impl Running<'_> {
         times
     }
 
-    /// The record was known under another id: the link moves with its base. A link that ended with its record does so too:
-    /// the record was not deleted, it had moved.
+    /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record
+    /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so.
     async fn follow_former(&mut self, former: &RemoteId, now: &RemoteId, commit: &mut Commit) -> Result<(), SyncError> {
         if former == now {
             return Ok(());
         }
         let subjects = self.store().subjects(self.account.id, &[SubjectKey::Record(former.clone())]).await?;
         for link in subjects.into_iter().filter_map(|s| s.link).filter(|l| l.remote.as_ref() == Some(former)) {
-            if link.state.is_open() || link.state == LinkState::Deleted {
-                commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
-                commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
-            }
+            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
+            commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
         }
         Ok(())
     }
