@@ -13,6 +13,7 @@ mod plan;
 mod preview;
 mod pull;
 pub mod schedule;
+mod scope;
 mod send;
 mod settle;
 pub mod verify;

@@ -10,7 +10,6 @@ use crate::card::field::Field;
 use crate::ids::{RemoteId, Timestamp};
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
 use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
-use crate::sync::caps;
 use crate::sync::settings::Scope;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
 
@@ -25,9 +24,9 @@ const DOUBT: i64 = 6 * 60 * 60 * 1000;
 
 /// A page's rows on their way into the store.
 #[derive(Default)]
-struct Rows {
-    seen: Vec<Seen>,
-    blobs: Vec<Blob>,
+pub(super) struct Rows {
+    pub(super) seen: Vec<Seen>,
+    pub(super) blobs: Vec<Blob>,
 }
 
 impl Running<'_> {
@@ -355,7 +354,7 @@ impl Running<'_> {
     }
 
     /// Fetches records; what the provider does not answer for is left for another time.
-    async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
+    pub(super) async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
         let mut rows = Rows::default();
         let mut commit = self.commit();
         for (at, fetched) in refs.iter().zip(self.provider.fetch(refs).await?) {
@@ -446,7 +445,7 @@ impl Running<'_> {
     }
 
     /// Stores observations: scoped, with the times of their fields.
-    async fn observe(
+    pub(super) async fn observe(
         &mut self,
         collection: &CollectionState,
         rows: Rows,
@@ -465,6 +464,22 @@ impl Running<'_> {
             let key = SubjectKey::Record(id.clone());
             if self.failures.remove(&key).is_some() {
                 commit.changes.push(Change::Unfail(self.account.id, key));
+            }
+        }
+        // A record that is new to us may be one that we knew under another id, which is gone by now.
+        let new = |(seen, before): (&Seen, &Option<StoredSeen>)| match (seen, before.as_ref().map(|b| &b.seen)) {
+            (Seen::Present(record), None | Some(Seen::Gone(_))) => {
+                record.uid.clone().map(|uid| (uid, record.at.id.clone()))
+            }
+            _ => None,
+        };
+        let new: BTreeMap<String, RemoteId> = seen.iter().zip(&before).filter_map(new).collect();
+        if !new.is_empty() {
+            let uids: Vec<String> = new.keys().cloned().collect();
+            for (uid, former) in self.store().gone_by_uid(self.account.id, &uids).await? {
+                if let Some(id) = new.get(&uid) {
+                    self.follow_former(&former, id, &mut commit).await?;
+                }
             }
         }
         let mut stored = Vec::with_capacity(seen.len());
@@ -494,7 +509,7 @@ impl Running<'_> {
         match seen {
             Seen::Present(record) => {
                 for former in record.formerly.iter().filter(|id| **id != record.at.id) {
-                    self.follow_former(former, &record, commit).await?;
+                    self.follow_former(former, &record.at.id, commit).await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)
@@ -533,16 +548,6 @@ impl Running<'_> {
         }
     }
 
-    /// The record as it takes part, or only its existence where it is outside the sync group.
-    pub(super) fn scoped(&self, mut record: RemoteRecord) -> Seen {
-        record.groups.append(&mut self.membership.of(record.uid.as_deref()));
-        if self.in_scope(&record.at.id, &record.groups) {
-            Seen::Present(record)
-        } else {
-            Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
-        }
-    }
-
     /// When each field got its value: the provider's time for what changed since our last look, the old time for the rest.
     fn times(&self, record: &RemoteRecord, before: Option<&StoredSeen>) -> BTreeMap<Field, Timestamp> {
         let now = self.now();
@@ -564,119 +569,18 @@ impl Running<'_> {
         times
     }
 
-    /// The provider says that this record was known under another id: the link moves with its base.
-    async fn follow_former(
-        &mut self,
-        former: &RemoteId,
-        record: &RemoteRecord,
-        commit: &mut Commit,
-    ) -> Result<(), SyncError> {
+    /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record
+    /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so.
+    async fn follow_former(&mut self, former: &RemoteId, now: &RemoteId, commit: &mut Commit) -> Result<(), SyncError> {
+        if former == now {
+            return Ok(());
+        }
         let subjects = self.store().subjects(self.account.id, &[SubjectKey::Record(former.clone())]).await?;
-        for link in subjects
-            .into_iter()
-            .filter_map(|s| s.link)
-            .filter(|l| l.state.is_open() && l.remote.as_ref() == Some(former))
-        {
-            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(record.at.id.clone()), ..link })));
-            commit.changes.push(Change::UnsettleRecord(self.account.id, record.at.id.clone()));
+        for link in subjects.into_iter().filter_map(|s| s.link).filter(|l| l.remote.as_ref() == Some(former)) {
+            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
+            commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
         }
         Ok(())
-    }
-
-    /// Members whose groups changed with a group card take part, or no longer do.
-    async fn regroup(&mut self, collection: &CollectionState, affected: BTreeSet<String>) -> Result<(), SyncError> {
-        let uids: Vec<String> = affected.into_iter().collect();
-        for uids in uids.chunks(self.engine.options.page.max(1)) {
-            let ids: Vec<RemoteId> =
-                self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
-            self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
-        }
-        let rows: Vec<_> = std::mem::take(&mut self.rosters_due).into_iter().map(|r| (r, BTreeMap::new())).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut commit = self.commit();
-        let (account, generation) = (self.account.id, collection.generation);
-        commit.changes.push(Change::Observe {
-            account,
-            collection: collection.id.clone(),
-            generation,
-            rows,
-            echo: false,
-        });
-        self.store_all(commit, Vec::new()).await
-    }
-
-    /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.
-    async fn rescope(
-        &mut self,
-        collection: &CollectionState,
-        ids: &[RemoteId],
-        affected: &mut BTreeSet<String>,
-    ) -> Result<(), SyncError> {
-        if self.account.settings.scope == Scope::All && !self.has_outside(ids).await? {
-            return Ok(());
-        }
-        for ids in ids.chunks(self.engine.options.page.max(1)) {
-            let mut come = Vec::new();
-            let mut stay = Vec::new();
-            for stored in self.store().seen(self.account.id, ids).await?.into_iter().flatten() {
-                match stored.seen {
-                    Seen::Outside { at, groups, uid } => {
-                        let now_in = self.groups_now(groups.clone(), uid.as_deref());
-                        if self.in_scope(&at.id, &now_in) {
-                            come.push(at);
-                        } else if now_in != groups {
-                            stay.push((Seen::Outside { at, groups: now_in, uid }, stored.times));
-                        }
-                    }
-                    Seen::Present(mut record) => {
-                        let now_in = self.groups_now(record.groups.clone(), record.uid.as_deref());
-                        if now_in != record.groups || !self.in_scope(&record.at.id, &now_in) {
-                            record.groups = now_in;
-                            let seen = if self.in_scope(&record.at.id, &record.groups) {
-                                Seen::Present(record)
-                            } else {
-                                Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
-                            };
-                            stay.push((seen, stored.times));
-                        }
-                    }
-                    Seen::Unreadable(..) | Seen::Roster(_) | Seen::Gone(_) => {}
-                }
-            }
-            if !stay.is_empty() {
-                let mut commit = self.commit();
-                let (account, generation) = (self.account.id, collection.generation);
-                commit.changes.push(Change::Observe {
-                    account,
-                    collection: collection.id.clone(),
-                    generation,
-                    rows: stay,
-                    echo: false,
-                });
-                self.store_all(commit, Vec::new()).await?;
-            }
-            let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
-            for refs in come.chunks(batch) {
-                let rows = self.fetched(refs).await?;
-                self.observe(collection, rows, affected).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn has_outside(&self, ids: &[RemoteId]) -> Result<bool, SyncError> {
-        let known = self.store().known(self.account.id, ids).await?;
-        Ok(known.into_iter().flatten().any(|k| k.kind == Kind::Outside))
-    }
-
-    /// A record's groups, with those that rosters give it as they are now.
-    fn groups_now(&self, stored: crate::sync::view::Groups, uid: Option<&str>) -> crate::sync::view::Groups {
-        match self.provider.capabilities().membership {
-            caps::Membership::Roster => self.membership.of(uid),
-            caps::Membership::InRecord | caps::Membership::Joined => stored,
-        }
     }
 
     /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).

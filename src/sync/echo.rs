@@ -58,6 +58,8 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
         for (i, element) in sent.iter().enumerate() {
             let kept = untouched.from[i].is_some_and(|b| before[b] == *element);
             let shown = match (kept, stored.to[i]) {
+                // Two with one key made one: that is no removal of ours to follow (rule 3).
+                (true, None) if twin(field, &sent, i) => None,
                 (true, _) => Some(element.clone()),
                 (false, Some(e)) => Some(echo[e].clone()),
                 (false, None) => None,
@@ -81,6 +83,12 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
         next.pairs.set(field, both, withheld);
     }
     next
+}
+
+/// Whether another element of the list has the same key.
+fn twin(field: Field, list: &[Element], i: usize) -> bool {
+    let key = normalize::key(field, &list[i].value);
+    list.iter().enumerate().any(|(j, e)| j != i && normalize::key(field, &e.value) == key)
 }
 
 /// Whether the provider shows `sent` in the masked fields, as far as a person can tell.

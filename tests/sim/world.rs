@@ -353,6 +353,9 @@ impl World {
         let uid = super::fake::Server::uid(server.book.get(id).unwrap());
         let new = server.book.mint("n");
         self.renamed.insert((site, new.clone()), id.to_owned());
+        if self.deleted_there.contains(&(site, id.to_owned())) {
+            self.deleted_there.insert((site, new.clone()));
+        }
         server.book.rename(id, &new, tells, now_ms).unwrap();
         let _ = server.book.edit(&new, mock_providers::book::Condition::None, now_ms, |e| {
             e.marks.insert("uid".to_owned(), uid);
