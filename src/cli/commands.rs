@@ -96,7 +96,9 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             Ok(Exit::Ok)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "contactd", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "contactd", &mut text);
+            print(&String::from_utf8_lossy(&text));
             Ok(Exit::Ok)
         }
         Command::Man { command } => man(&command),
@@ -372,6 +374,8 @@ fn man(command: &[String]) -> Result<Exit, CliError> {
             .ok_or_else(|| CliError::usage(format!("there is no command '{}'", command.join(" "))))?;
     }
     let page = clap_mangen::Man::new(found.clone());
-    page.render(&mut std::io::stdout()).map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+    let mut text = Vec::new();
+    page.render(&mut text).map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+    print(&String::from_utf8_lossy(&text));
     Ok(Exit::Ok)
 }
