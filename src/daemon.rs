@@ -163,6 +163,7 @@ fn when(config: &Config) -> ScheduleSettings {
         interval: config.sync.interval.0,
         jitter: config.sync.jitter.0,
         concurrency: config.sync.concurrency,
+        trash: Duration::from_secs(u64::from(config.crm.trash_days) * 24 * 60 * 60),
     }
 }
 
@@ -206,7 +207,9 @@ fn reload(schedule: &Schedule, path: Option<&PathBuf>, log: &telemetry::Reload) 
         Ok(config) => {
             schedule.reload(when(&config));
             match telemetry::parse(&config.log.filter).map(|filter| log.reload(filter)) {
-                Ok(_) => info!("the configuration was read again; what is not about sync or log needs a restart"),
+                Ok(_) => {
+                    info!("the configuration was read again; what is not about sync, trash or log needs a restart")
+                }
                 Err(error) => error!({ fields::ERROR } = %error, "the log's filter stays as it was"),
             }
         }

@@ -12,6 +12,7 @@ mod membership;
 mod plan;
 mod preview;
 mod pull;
+mod purge;
 pub mod schedule;
 mod scope;
 mod send;
