@@ -210,7 +210,7 @@ fn reload(schedule: &Schedule, path: Option<&PathBuf>, log: &telemetry::Reload) 
             schedule.reload(when(&config));
             match telemetry::parse(&config.log.filter).map(|filter| log.reload(filter)) {
                 Ok(_) => {
-                    info!("the configuration was read again; what is not about sync, trash or log needs a restart")
+                    info!("the configuration was read again; what is not about sync, trash or log needs a restart");
                 }
                 Err(error) => error!({ fields::ERROR } = %error, "the log's filter stays as it was"),
             }
