@@ -60,17 +60,7 @@ impl Running<'_> {
         if decided.is_empty() {
             return Ok(false);
         }
-        let r = self.apply_together(&decided).await;
-        if let Err(e) = &r {
-            eprintln!(
-                "DBG {e} {:?}",
-                decided
-                    .iter()
-                    .map(|d| (&d.key, &d.decision, d.subject.link.as_ref().map(|l| l.state)))
-                    .collect::<Vec<_>>()
-            );
-        }
-        match r {
+        match self.apply_together(&decided).await {
             Err(SyncError::Store(StoreError::Stale(_))) if decided.len() > 1 => {}
             Err(SyncError::Store(StoreError::Stale(_))) => {
                 self.unfinished = true;
