@@ -4,10 +4,13 @@
 //! the CRM; [`sync`] compares both with what they last agreed on and says what to do, as a plan; the engine applies the
 //! plan through the store and the provider. The middle (`card`, `crm`, `sync`) is pure: no clock, no randomness, no IO.
 
+pub mod api;
 pub mod card;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crm;
+pub mod daemon;
 pub mod engine;
 pub mod ids;
 pub mod provider;
@@ -15,3 +18,4 @@ pub mod seal;
 pub mod secret;
 pub mod store;
 pub mod sync;
+pub mod telemetry;

@@ -1,2 +1,67 @@
-//! The program: arguments, configuration, telemetry, then the daemon or one command.
-fn main() {}
+//! The program: arguments and configuration, then the daemon or one command.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use contactd::cli::{self, Cli, Command, ConfigCommand, Exit};
+use contactd::config::{self, Config, LogFormat};
+use contactd::{daemon, telemetry};
+
+/// Where the configuration is if nobody says otherwise.
+const CONFIG: &str = "/etc/contactd/contactd.toml";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err((exit, says)) => {
+            let _ = writeln!(std::io::stderr(), "contactd: {says}");
+            exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, (Exit, String)> {
+    let path = cli.config.clone().or_else(|| Path::new(CONFIG).exists().then(|| CONFIG.into()));
+    let read = || config::load(path.as_deref(), std::env::vars_os()).map_err(|error| (Exit::Usage, error.to_string()));
+    match &cli.command {
+        Command::Config(ConfigCommand::Check) => read().map(|_| say("the configuration is fine\n")),
+        Command::Config(ConfigCommand::Show) => read().map(|config| say(&config::show(&config))),
+        Command::Serve => serve(read()?, path.as_deref()),
+        _ => {
+            let socket = match &cli.socket {
+                Some(socket) => socket.clone(),
+                None => read()?.control.socket.clone(),
+            };
+            let failed = |error: std::io::Error| (Exit::Failed, error.to_string());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+            runtime.block_on(Box::pin(cli::run(cli, &socket))).map_err(|error| (error.exit, error.says))
+        }
+    }
+}
+
+fn serve(config: Config, path: Option<&Path>) -> Result<Exit, (Exit, String)> {
+    let terminal = std::io::stderr().is_terminal();
+    let json = match config.log.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !terminal,
+    };
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let log = telemetry::init(json, colours, &config.log.filter).map_err(|error| (Exit::Usage, error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (Exit::Failed, error.to_string()))?;
+    let ended = runtime.block_on(Box::pin(daemon::run(config, path.map(Path::to_path_buf), log)));
+    // Nothing that still runs may hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    ended.map(|()| Exit::Ok).map_err(|error| (Exit::Failed, error.to_string()))
+}
+
+fn say(text: &str) -> Exit {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Exit::Ok
+}

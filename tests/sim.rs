@@ -4,6 +4,9 @@
 //! `cargo test --test sim` plays a few hundred. `CONTACTD_SIM_SEEDS=0..100000` plays those; a failing one is shrunk and
 //! printed, and its seed belongs into [`BUGS`].
 
+// Helpers of tests stand outside test functions here; where they fail, the test fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
+
 #[path = "common/crash.rs"]
 mod crash;
 #[path = "sim/fake.rs"]

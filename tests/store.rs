@@ -8,6 +8,12 @@
 mod failing;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "store/reads.rs"]
+mod reads;
+#[path = "store/speed.rs"]
+mod speed;
+#[path = "store/view.rs"]
+mod view;
 #[path = "store/writes.rs"]
 mod writes;
 
@@ -41,6 +47,25 @@ macro_rules! on {
                 one_open_link_per_record_and_person,
                 accounts_are_unique,
                 what_is_lost_on_the_way_is_found_again,
+            ],
+            reads: [
+                listings_and_what_they_lack,
+                identities_and_refinding,
+                people_are_searched,
+                runs_operations_and_history,
+                counts_and_guard,
+                the_check_finds_what_does_not_agree,
+                access_in_sql_is_the_policy,
+            ],
+            view: [
+                observing_unsettles_what_changed,
+                gone_records_stay_as_tombstones,
+                people_are_marked_where_they_matter,
+                marks_are_lifted_by_who_saw_them,
+                unsettled_comes_in_pages,
+                subjects_are_complete,
+                users_and_roles_unsettle_links,
+                candidates_are_judged,
             ],
         }
     )*};

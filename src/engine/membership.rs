@@ -19,7 +19,7 @@ pub(super) struct Membership {
 
 /// UIDs are compared without case: clients write them both ways (icloud-carddav §5.1).
 fn folded(uid: &str) -> String {
-    uid.to_lowercase()
+    uid.to_ascii_lowercase()
 }
 
 impl Membership {

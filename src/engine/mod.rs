@@ -4,13 +4,19 @@
 //! that is `sync`. The order of a run is that of reconciliation B; start reading at [`Engine::sync`].
 
 mod apply;
+pub mod change;
+pub mod connect;
 mod deletions;
+mod handle;
 mod membership;
 mod plan;
 mod preview;
 mod pull;
+pub mod schedule;
+mod scope;
 mod send;
 mod settle;
+pub mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +30,7 @@ use crate::sync::reconcile::Facts;
 use crate::sync::view::Seen;
 use membership::Membership;
 
+pub use handle::{Handle, Phase, Progress};
 pub use preview::{Preview, Previewed};
 
 /// How a run behaves; the same for all accounts of a daemon.
@@ -74,6 +81,9 @@ pub enum SyncError {
     /// The lease ran out or was taken; the other holder goes on from what is stored.
     #[error("the lease on the account was lost")]
     LeaseLost,
+    /// It was asked to end; the next run goes on from what is stored.
+    #[error("the run was interrupted, as the daemon stops; the next one goes on where it was")]
+    Stopped,
     /// The provider could not be read or written to.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -113,7 +123,21 @@ impl Engine {
     /// When the run could not be finished; what was done until then is stored, and the next run goes on from there. A
     /// provider that needs a person puts the account into state `reconnect`.
     pub async fn sync(&self, account: AccountId, provider: &dyn Provider, trigger: &str) -> Result<Report, SyncError> {
-        let mut run = self.begin(account, provider, trigger).await?;
+        self.sync_watched(account, provider, trigger, &Handle::default()).await
+    }
+
+    /// The same, watched and stopped by a handle.
+    ///
+    /// # Errors
+    /// As [`Engine::sync`].
+    pub async fn sync_watched(
+        &self,
+        account: AccountId,
+        provider: &dyn Provider,
+        trigger: &str,
+        handle: &Handle,
+    ) -> Result<Report, SyncError> {
+        let mut run = self.begin(account, provider, trigger, handle).await?;
         let ended = match run.account.state {
             AccountState::Active => Box::pin(run.all()).await,
             _ => Box::pin(run.only_pull()).await,
@@ -125,8 +149,13 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::sync`].
-    pub async fn preview(&self, account: AccountId, provider: &dyn Provider) -> Result<Preview, SyncError> {
-        let mut run = self.begin(account, provider, "preview").await?;
+    pub async fn preview(
+        &self,
+        account: AccountId,
+        provider: &dyn Provider,
+        handle: &Handle,
+    ) -> Result<Preview, SyncError> {
+        let mut run = self.begin(account, provider, "preview", handle).await?;
         let pulled = Box::pin(run.only_pull()).await;
         let preview = match &pulled {
             Ok(()) => run.preview().await,
@@ -136,11 +165,27 @@ impl Engine {
         preview
     }
 
+    /// What it works on.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
+        self.world.now()
+    }
+
+    /// A new id.
+    pub fn new_id<T: From<uuid::Uuid>>(&self) -> T {
+        new_id(&*self.world)
+    }
+
     async fn begin<'a>(
         &'a self,
         account: AccountId,
         provider: &'a dyn Provider,
         trigger: &str,
+        handle: &Handle,
     ) -> Result<Running<'a>, SyncError> {
         let found = self
             .store
@@ -164,8 +209,11 @@ impl Engine {
             id: new_id(&*self.world),
             started: now,
             trigger: trigger.to_owned(),
+            handle: handle.clone(),
             tally: Tally::default(),
             unfinished: false,
+            doubtful: false,
+            unshown: false,
             complete: false,
             failures,
             membership: Membership::default(),
@@ -186,8 +234,14 @@ struct Running<'a> {
     id: RunId,
     started: Timestamp,
     trigger: String,
+    handle: Handle,
     tally: Tally,
     unfinished: bool,
+    /// Whether a record was listed and not shown: the cursor of its collection stays.
+    unshown: bool,
+    /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, or it lists
+    /// records that it does not show (rule 9).
+    doubtful: bool,
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,
     failures: BTreeMap<SubjectKey, u32>,
@@ -222,9 +276,16 @@ impl Running<'_> {
 
     async fn all(&mut self) -> Result<(), SyncError> {
         self.load_membership().await?;
+        self.reach(Phase::Settling);
         Box::pin(self.settle_open()).await?;
+        self.reach(Phase::Reading);
         self.pull().await?;
+        if self.doubtful {
+            // What we see of a book is not to be believed: nothing is decided from it.
+            return Ok(());
+        }
         self.find_lost().await?;
+        self.reach(Phase::Applying);
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {
             let (progress, deletions) = Box::pin(self.reconcile_all()).await?;
@@ -233,17 +294,28 @@ impl Running<'_> {
                 break;
             }
         }
+        self.reach(Phase::Deleting);
         self.delete_last(deferred).await
     }
 
+    fn reach(&self, phase: Phase) {
+        self.handle.tell(|progress| progress.phase = phase);
+    }
+
     async fn only_pull(&mut self) -> Result<(), SyncError> {
+        self.reach(Phase::Reading);
         self.load_membership().await?;
         self.pull().await?;
         self.find_lost().await
     }
 
-    /// Renews the lease when half of it is gone. Called between pages: none takes as long as half a lease.
+    /// Renews the lease when half of it is gone. Called between pages: none takes as long as half a lease. The place, too,
+    /// where a run says how far it is, and where it ends when it was asked to.
     async fn keep_lease(&mut self) -> Result<(), SyncError> {
+        self.handle.tell(|progress| progress.tally = self.tally);
+        if self.handle.is_stopped() {
+            return Err(SyncError::Stopped);
+        }
         let now = self.now();
         if self.lease.until.since(now) > self.engine.options.lease / 2 {
             return Ok(());

@@ -94,7 +94,7 @@ impl Running<'_> {
 }
 
 impl Preview {
-    fn add(&mut self, one: super::plan::Decided) {
+    pub(super) fn add(&mut self, one: super::plan::Decided) {
         let super::plan::Decided { subject, decision, .. } = one;
         let nothing = Card::default();
         let here = subject.person.as_ref().map_or(&nothing, |p| &p.person.card);

@@ -9,22 +9,24 @@ use super::{Running, SyncError};
 use crate::card::field::Field;
 use crate::ids::{RemoteId, Timestamp};
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
-use crate::store::{Change, CollectionState, Commit, Kind, Known};
-use crate::sync::caps;
+use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
 use crate::sync::settings::Scope;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
 
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
 
+/// How often a record that is listed and not shown is asked for before it counts as unreadable.
+const UNSHOWN: u32 = 3;
+
 /// How long a book in which we know records must show itself empty before that is believed, in ms.
 const DOUBT: i64 = 6 * 60 * 60 * 1000;
 
 /// A page's rows on their way into the store.
 #[derive(Default)]
-struct Rows {
-    seen: Vec<Seen>,
-    blobs: Vec<Blob>,
+pub(super) struct Rows {
+    pub(super) seen: Vec<Seen>,
+    pub(super) blobs: Vec<Blob>,
 }
 
 impl Running<'_> {
@@ -141,6 +143,11 @@ impl Running<'_> {
                     }
                     collection.doubted = None;
                     self.regroup(&collection, affected).await?;
+                    if std::mem::take(&mut self.unshown) {
+                        // It may be the new place of a record that is gone from its old one.
+                        (self.unfinished, self.doubtful) = (true, true);
+                        return Ok(());
+                    }
                     let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
                     collection.listed = true;
                     collection.listing = None;
@@ -166,7 +173,7 @@ impl Running<'_> {
         }
         collection.listing = None;
         collection.cursor = None;
-        self.unfinished = true;
+        (self.unfinished, self.doubtful) = (true, true);
         let mut commit = self.commit();
         commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
         self.store_all(commit, Vec::new()).await?;
@@ -198,6 +205,11 @@ impl Running<'_> {
                 Next::Page(token) => page = token,
                 Next::Done(cursor) => {
                     self.regroup(&collection, affected).await?;
+                    if std::mem::take(&mut self.unshown) {
+                        // It may be the new place of a record that is gone from its old one.
+                        (self.unfinished, self.doubtful) = (true, true);
+                        return Ok(());
+                    }
                     collection.cursor = Some(cursor);
                     let mut commit = self.commit();
                     commit.changes.push(Change::PutCollection(self.account.id, collection));
@@ -299,7 +311,12 @@ impl Running<'_> {
 
     fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
         match known {
-            Some(known) if known.kind != Kind::Gone && known.etag.is_some() && known.etag == row.at.etag => {
+            // What could not be read is tried again with every listing.
+            Some(known)
+                if !matches!(known.kind, Kind::Gone | Kind::Unreadable)
+                    && known.etag.is_some()
+                    && known.etag == row.at.etag =>
+            {
                 touched.push(row.at.id.clone());
             }
             _ => todo.push(row.at.clone()),
@@ -337,8 +354,9 @@ impl Running<'_> {
     }
 
     /// Fetches records; what the provider does not answer for is left for another time.
-    async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
+    pub(super) async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
         let mut rows = Rows::default();
+        let mut commit = self.commit();
         for (at, fetched) in refs.iter().zip(self.provider.fetch(refs).await?) {
             match fetched {
                 Fetched::There(seen, blobs) => {
@@ -346,9 +364,22 @@ impl Running<'_> {
                     rows.blobs.extend(blobs);
                 }
                 Fetched::Gone => rows.seen.push(Seen::Gone(at.id.clone())),
-                Fetched::Unknown => self.unfinished = true,
+                Fetched::Unknown => {
+                    // What it listed and does not show is asked for again: the cursor stays. A record that is never shown
+                    // must not hold up the others for ever.
+                    let key = SubjectKey::Record(at.id.clone());
+                    let attempts = self.failures.get(&key).copied().unwrap_or(0);
+                    let reason = "the server lists it and does not show it";
+                    if attempts < UNSHOWN {
+                        self.unshown = true;
+                        commit.changes.push(self.failed(key, reason.to_owned()));
+                    } else {
+                        rows.seen.push(Seen::Unreadable(at.clone(), reason.to_owned()));
+                    }
+                }
             }
         }
+        self.store_all(commit, Vec::new()).await?;
         Ok(rows)
     }
 
@@ -414,7 +445,7 @@ impl Running<'_> {
     }
 
     /// Stores observations: scoped, with the times of their fields.
-    async fn observe(
+    pub(super) async fn observe(
         &mut self,
         collection: &CollectionState,
         rows: Rows,
@@ -425,9 +456,32 @@ impl Running<'_> {
             return Ok(());
         }
         let ids: Vec<RemoteId> = seen.iter().map(|s| s.id().clone()).collect();
+        self.handle.tell(|progress| progress.read += ids.len() as u64);
         let before = self.store().seen(self.account.id, &ids).await?;
         let mut commit = self.commit();
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+        for id in &ids {
+            let key = SubjectKey::Record(id.clone());
+            if self.failures.remove(&key).is_some() {
+                commit.changes.push(Change::Unfail(self.account.id, key));
+            }
+        }
+        // A record that is new to us may be one that we knew under another id, which is gone by now.
+        let new = |(seen, before): (&Seen, &Option<StoredSeen>)| match (seen, before.as_ref().map(|b| &b.seen)) {
+            (Seen::Present(record), None | Some(Seen::Gone(_))) => {
+                record.uid.clone().map(|uid| (uid, record.at.id.clone()))
+            }
+            _ => None,
+        };
+        let new: BTreeMap<String, RemoteId> = seen.iter().zip(&before).filter_map(new).collect();
+        if !new.is_empty() {
+            let uids: Vec<String> = new.keys().cloned().collect();
+            for (uid, former) in self.store().gone_by_uid(self.account.id, &uids).await? {
+                if let Some(id) = new.get(&uid) {
+                    self.follow_former(&former, id, &mut commit).await?;
+                }
+            }
+        }
         let mut stored = Vec::with_capacity(seen.len());
         for (seen, before) in seen.into_iter().zip(before) {
             if let Some(row) = self.admit(seen, before, &mut commit, affected).await? {
@@ -455,7 +509,7 @@ impl Running<'_> {
         match seen {
             Seen::Present(record) => {
                 for former in record.formerly.iter().filter(|id| **id != record.at.id) {
-                    self.follow_former(former, &record, commit).await?;
+                    self.follow_former(former, &record.at.id, commit).await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)
@@ -494,16 +548,6 @@ impl Running<'_> {
         }
     }
 
-    /// The record as it takes part, or only its existence where it is outside the sync group.
-    pub(super) fn scoped(&self, mut record: RemoteRecord) -> Seen {
-        record.groups.append(&mut self.membership.of(record.uid.as_deref()));
-        if self.in_scope(&record.at.id, &record.groups) {
-            Seen::Present(record)
-        } else {
-            Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
-        }
-    }
-
     /// When each field got its value: the provider's time for what changed since our last look, the old time for the rest.
     fn times(&self, record: &RemoteRecord, before: Option<&StoredSeen>) -> BTreeMap<Field, Timestamp> {
         let now = self.now();
@@ -525,120 +569,18 @@ impl Running<'_> {
         times
     }
 
-    /// The provider says that this record was known under another id: the link moves with its base.
-    async fn follow_former(
-        &mut self,
-        former: &RemoteId,
-        record: &RemoteRecord,
-        commit: &mut Commit,
-    ) -> Result<(), SyncError> {
-        let subjects =
-            self.store().subjects(self.account.id, &[crate::store::SubjectKey::Record(former.clone())]).await?;
-        for link in subjects
-            .into_iter()
-            .filter_map(|s| s.link)
-            .filter(|l| l.state.is_open() && l.remote.as_ref() == Some(former))
-        {
-            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(record.at.id.clone()), ..link })));
-            commit.changes.push(Change::UnsettleRecord(self.account.id, record.at.id.clone()));
-        }
-        Ok(())
-    }
-
-    /// Members whose groups changed with a group card take part, or no longer do.
-    async fn regroup(&mut self, collection: &CollectionState, affected: BTreeSet<String>) -> Result<(), SyncError> {
-        let uids: Vec<String> = affected.into_iter().collect();
-        for uids in uids.chunks(self.engine.options.page.max(1)) {
-            let ids: Vec<RemoteId> =
-                self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
-            self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
-        }
-        let rows: Vec<_> = std::mem::take(&mut self.rosters_due).into_iter().map(|r| (r, BTreeMap::new())).collect();
-        if rows.is_empty() {
+    /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record
+    /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so.
+    async fn follow_former(&mut self, former: &RemoteId, now: &RemoteId, commit: &mut Commit) -> Result<(), SyncError> {
+        if former == now {
             return Ok(());
         }
-        let mut commit = self.commit();
-        let (account, generation) = (self.account.id, collection.generation);
-        commit.changes.push(Change::Observe {
-            account,
-            collection: collection.id.clone(),
-            generation,
-            rows,
-            echo: false,
-        });
-        self.store_all(commit, Vec::new()).await
-    }
-
-    /// Looks again whether these records take part; what comes in is fetched, what goes out loses its content.
-    async fn rescope(
-        &mut self,
-        collection: &CollectionState,
-        ids: &[RemoteId],
-        affected: &mut BTreeSet<String>,
-    ) -> Result<(), SyncError> {
-        if self.account.settings.scope == Scope::All && !self.has_outside(ids).await? {
-            return Ok(());
-        }
-        for ids in ids.chunks(self.engine.options.page.max(1)) {
-            let mut come = Vec::new();
-            let mut stay = Vec::new();
-            for stored in self.store().seen(self.account.id, ids).await?.into_iter().flatten() {
-                match stored.seen {
-                    Seen::Outside { at, groups, uid } => {
-                        let now_in = self.groups_now(groups.clone(), uid.as_deref());
-                        if self.in_scope(&at.id, &now_in) {
-                            come.push(at);
-                        } else if now_in != groups {
-                            stay.push((Seen::Outside { at, groups: now_in, uid }, stored.times));
-                        }
-                    }
-                    Seen::Present(mut record) => {
-                        let now_in = self.groups_now(record.groups.clone(), record.uid.as_deref());
-                        if now_in != record.groups || !self.in_scope(&record.at.id, &now_in) {
-                            record.groups = now_in;
-                            let seen = if self.in_scope(&record.at.id, &record.groups) {
-                                Seen::Present(record)
-                            } else {
-                                Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }
-                            };
-                            stay.push((seen, stored.times));
-                        }
-                    }
-                    Seen::Unreadable(..) | Seen::Roster(_) | Seen::Gone(_) => {}
-                }
-            }
-            if !stay.is_empty() {
-                let mut commit = self.commit();
-                let (account, generation) = (self.account.id, collection.generation);
-                commit.changes.push(Change::Observe {
-                    account,
-                    collection: collection.id.clone(),
-                    generation,
-                    rows: stay,
-                    echo: false,
-                });
-                self.store_all(commit, Vec::new()).await?;
-            }
-            let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
-            for refs in come.chunks(batch) {
-                let rows = self.fetched(refs).await?;
-                self.observe(collection, rows, affected).await?;
-            }
+        let subjects = self.store().subjects(self.account.id, &[SubjectKey::Record(former.clone())]).await?;
+        for link in subjects.into_iter().filter_map(|s| s.link).filter(|l| l.remote.as_ref() == Some(former)) {
+            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
+            commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
         }
         Ok(())
-    }
-
-    async fn has_outside(&self, ids: &[RemoteId]) -> Result<bool, SyncError> {
-        let known = self.store().known(self.account.id, ids).await?;
-        Ok(known.into_iter().flatten().any(|k| k.kind == Kind::Outside))
-    }
-
-    /// A record's groups, with those that rosters give it as they are now.
-    fn groups_now(&self, stored: crate::sync::view::Groups, uid: Option<&str>) -> crate::sync::view::Groups {
-        match self.provider.capabilities().membership {
-            caps::Membership::Roster => self.membership.of(uid),
-            caps::Membership::InRecord | caps::Membership::Joined => stored,
-        }
     }
 
     /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).

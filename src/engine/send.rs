@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 
 use super::{Running, SyncError};
+use crate::card::Card;
 use crate::ids::{LinkId, RemoteId, Timestamp};
 use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
 use crate::store::{Change, Commit, SubjectKey};
@@ -15,6 +16,15 @@ use crate::sync::echo::{self, Landed};
 use crate::sync::operation::{self, Effect, RemoteChange};
 use crate::sync::view::{Groups, Intent, LinkState, RemoteRecord, RemoteRef, Roster, Seen, Send};
 use crate::sync::{caps, settings};
+
+/// When a record is shown that we wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Right after the write.
+    InAnswer,
+    /// Some time after it: somebody may have edited it since.
+    Later,
+}
 
 impl Running<'_> {
     /// Sends intents that have just been stored. What needs a record that does not exist yet comes after its create.
@@ -106,7 +116,7 @@ impl Running<'_> {
             match outcome {
                 Outcome::Stored(record) => {
                     records.insert(intent.link, record.clone());
-                    self.close_stored(intent, record, &mut commit, &mut effects).await?;
+                    self.close_stored(intent, Shown::InAnswer, record, &mut commit, &mut effects).await?;
                 }
                 Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
                 Outcome::Stale | Outcome::Missing => {
@@ -170,6 +180,7 @@ impl Running<'_> {
     pub(super) async fn close_stored(
         &mut self,
         intent: &Intent,
+        shown: Shown,
         mut record: RemoteRecord,
         commit: &mut Commit,
         effects: &mut Vec<Effect>,
@@ -186,7 +197,15 @@ impl Running<'_> {
                 let before = intent.before.as_ref().map(|b| &b.body);
                 let landed =
                     Landed { ours: &intent.ours, sent: &intent.sent, before, mask: intent.mask, pairs: &intent.pairs };
-                link.base = echo::settle(&link.base, &landed, &record.body, self.provider.capabilities());
+                let nothing = Card::default();
+                let then = match shown {
+                    Shown::InAnswer => None,
+                    Shown::Later => {
+                        Some(echo::as_landed(&intent.sent, before.unwrap_or(&nothing), intent.mask, &record.body))
+                    }
+                };
+                let echo = then.as_ref().unwrap_or(&record.body);
+                link.base = echo::settle(&link.base, &landed, echo, self.provider.capabilities());
                 link.revision = intent.revision;
                 link.remote = remote.clone();
                 let change = match (&intent.what, before) {

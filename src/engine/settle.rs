@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::send::Shown;
 use super::{Running, SyncError};
 use crate::ids::LinkId;
 use crate::provider::{Fetched, Found};
@@ -92,7 +93,7 @@ impl Running<'_> {
                         commit.expect.push(Expect::IntentOpen(intent.id));
                         records.insert(intent.link, record.clone());
                         self.joining.insert(record.at.id.clone());
-                        self.close_stored(intent, record, &mut commit, &mut effects).await?;
+                        self.close_stored(intent, Shown::Later, record, &mut commit, &mut effects).await?;
                     }
                     Found::NotThere if by_name || intent.missed > 0 => resend.push(intent.clone()),
                     Found::NotThere => {
@@ -166,19 +167,14 @@ impl Running<'_> {
                 (Fetched::There(Seen::Present(record), blobs), Send::Update | Send::SetPhoto) => {
                     commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
                     let unchanged = record.at.etag.is_some() && record.at.etag == before.at.etag;
-                    if !unchanged && echo::landed(&intent.sent, intent.mask, &record.body) {
-                        self.close_stored(intent, record, &mut commit, &mut effects).await?;
-                    } else if unchanged || echo::landed(&before.body, intent.mask, &record.body) {
+                    if unchanged || !echo::has_landed(&intent.sent, &before.body, intent.mask, &record.body) {
                         // It did not land. What is there now decides, with the person as it is now.
                         self.close_open(intent, &mut commit);
                         again.push(record.at);
                     } else {
                         // It may have landed and been edited since: judged against what we sent, so that nothing which we
                         // changed ourselves comes back as somebody else's change.
-                        let body = echo::as_landed(&intent.sent, &before.body, intent.mask, &record.body);
-                        let sent = RemoteRecord { body, ..record.clone() };
-                        self.close_stored(intent, sent, &mut commit, &mut effects).await?;
-                        again.push(record.at);
+                        self.close_stored(intent, Shown::Later, record, &mut commit, &mut effects).await?;
                     }
                 }
                 // A delete that did not land is planned again, under the rules and the guard as they are now.

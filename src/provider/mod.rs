@@ -6,6 +6,7 @@
 pub mod carddav;
 pub mod dns;
 pub mod http;
+pub mod registry;
 
 use async_trait::async_trait;
 
@@ -38,6 +39,11 @@ pub trait Provider: Send + Sync {
     /// Writes; one outcome each, in order. Never an error for the batch: a write whose answer was lost is
     /// [`Outcome::Unknown`], and so is one that was not tried after it.
     async fn write(&self, batch: &[Write]) -> Vec<Outcome>;
+    /// The connection with what was found so far, to be stored with the account so that the next run need not look for it
+    /// again; `None` = there is nothing to keep.
+    fn learnt(&self) -> Option<serde_json::Value> {
+        None
+    }
 }
 
 /// Where to go on reading.

@@ -56,6 +56,18 @@ impl Stmt {
         self
     }
 
+    /// Whether `$1`, `$2` … first appear in this order: SQLite counts by appearance, PostgreSQL by number. Drivers insist on
+    /// it in debug builds, where every statement of the tests comes by, whole.
+    pub fn counts_in_order(&self) -> bool {
+        let mut next = 1usize;
+        self.sql.match_indices('$').all(|(at, _)| {
+            let digits = self.sql[at + 1..].split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+            let number: usize = digits.parse().unwrap_or(0);
+            next += usize::from(number == next);
+            number < next
+        })
+    }
+
     /// Whether it only reads. Statements that write never begin with `SELECT` or `WITH`.
     pub fn reads(&self) -> bool {
         self.sql.starts_with("SELECT") || self.sql.starts_with("WITH")

@@ -569,7 +569,9 @@ pub trait Store: Send + Sync {
     async fn seen(&self, account: AccountId, ids: &[RemoteId]) -> Result<Vec<Option<StoredSeen>>, StoreError>;
     /// The account's groups that list their members.
     async fn rosters(&self, account: AccountId) -> Result<Vec<Roster>, StoreError>;
-    /// The records with these UIDs, whatever was seen of them but gone.
+    /// The records with these UIDs that are gone: one of them may have come back under another id. Without regard to case.
+    async fn gone_by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError>;
+    /// The records with these UIDs, without regard to case, whatever was seen of them but gone.
     async fn by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError>;
     /// What these records carry in themselves, or carried when they were last there; for [`Store::refind`]. In order.
     async fn identities(&self, account: AccountId, ids: &[RemoteId]) -> Result<Vec<Option<Identity>>, StoreError>;

@@ -143,6 +143,9 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn rosters(&self, account: AccountId) -> Result<Vec<Roster>, StoreError> {
         pull::rosters(self, account).await
     }
+    async fn gone_by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError> {
+        pull::gone_by_uid(self, account, uids).await
+    }
     async fn by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError> {
         pull::by_uid(self, account, uids).await
     }

@@ -6,6 +6,8 @@
 //! Every commit is flushed to the disk (`synchronous = FULL`): an intent must not be lost after its request was sent, and
 //! a first sync makes its commits in hundreds of records, so that flushing the others too costs nothing that one feels.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,7 +16,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::StoreError;
@@ -198,31 +200,57 @@ fn settle(conn: Connection, read_only: bool) -> rusqlite::Result<Connection> {
 
 /// Runs the batch as [`Driver::run`] says, on the calling thread.
 pub fn run_batch(conn: &mut Connection, batch: &[Stmt]) -> Result<Vec<Rows>, StoreError> {
+    debug_assert!(batch.iter().all(Stmt::counts_in_order), "placeholders must first appear in order");
     let reads = batch.iter().all(Stmt::reads);
     if let ([only], true) = (batch, reads) {
-        return Ok(vec![run_one(conn, only)?]);
+        return Ok(vec![Prepared::new(conn).run(only)?]);
     }
     let behavior = if reads { TransactionBehavior::Deferred } else { TransactionBehavior::Immediate };
     let transaction = conn.transaction_with_behavior(behavior).map_err(|error| classify(&error, "BEGIN"))?;
+    let mut prepared = Prepared::new(&transaction);
     let mut answers = Vec::with_capacity(batch.len());
     for stmt in batch {
-        answers.push(run_one(&transaction, stmt)?);
+        answers.push(prepared.run(stmt)?);
     }
+    drop(prepared);
     transaction.commit().map_err(|error| classify(&error, "COMMIT"))?;
     Ok(answers)
 }
 
-fn run_one(conn: &Connection, stmt: &Stmt) -> Result<Rows, StoreError> {
-    let answer = execute(conn, stmt).map_err(|error| classify(&error, stmt.sql))?;
-    match stmt.expect {
-        Some(expected) if expected != answer.touched => Err(StoreError::Stale(stmt.missed)),
-        Some(_) | None => Ok(answer),
+/// The statements of a batch, found by where their text lies: a batch has few texts and many statements.
+struct Prepared<'c> {
+    conn: &'c Connection,
+    open: HashMap<(*const u8, usize), CachedStatement<'c>>,
+}
+
+impl<'c> Prepared<'c> {
+    fn new(conn: &'c Connection) -> Self {
+        Self { conn, open: HashMap::new() }
+    }
+
+    fn run(&mut self, stmt: &Stmt) -> Result<Rows, StoreError> {
+        let answer = self.execute(stmt).map_err(|error| classify(&error, stmt.sql))?;
+        match stmt.expect {
+            Some(expected) if expected != answer.touched => Err(StoreError::Stale(stmt.missed)),
+            Some(_) | None => Ok(answer),
+        }
+    }
+
+    fn execute(&mut self, stmt: &Stmt) -> rusqlite::Result<Rows> {
+        if stmt.args.is_empty() && stmt.sql.contains("/*sqlite:") {
+            // Only the schema has such statements: how a table is kept.
+            self.conn.execute_batch(&stmt.sql.replace("/*sqlite:", "").replace("*/", ""))?;
+            return Ok(Rows::default());
+        }
+        match self.open.entry((stmt.sql.as_ptr(), stmt.sql.len())) {
+            Entry::Occupied(open) => execute(open.into_mut(), &stmt.args),
+            Entry::Vacant(place) => execute(place.insert(self.conn.prepare_cached(stmt.sql)?), &stmt.args),
+        }
     }
 }
 
-fn execute(conn: &Connection, stmt: &Stmt) -> rusqlite::Result<Rows> {
-    let mut prepared = conn.prepare_cached(stmt.sql)?;
-    for (at, value) in stmt.args.iter().enumerate() {
+fn execute(prepared: &mut CachedStatement<'_>, args: &[Value]) -> rusqlite::Result<Rows> {
+    for (at, value) in args.iter().enumerate() {
         prepared.raw_bind_parameter(at + 1, value)?;
     }
     let width = prepared.column_count();

@@ -58,6 +58,8 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
         for (i, element) in sent.iter().enumerate() {
             let kept = untouched.from[i].is_some_and(|b| before[b] == *element);
             let shown = match (kept, stored.to[i]) {
+                // Two with one key made one: that is no removal of ours to follow (rule 3).
+                (true, None) if twin(field, &sent, i) => None,
                 (true, _) => Some(element.clone()),
                 (false, Some(e)) => Some(echo[e].clone()),
                 (false, None) => None,
@@ -83,9 +85,37 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
     next
 }
 
+/// Whether another element of the list has the same key.
+fn twin(field: Field, list: &[Element], i: usize) -> bool {
+    let key = normalize::key(field, &list[i].value);
+    list.iter().enumerate().any(|(j, e)| j != i && normalize::key(field, &e.value) == key)
+}
+
 /// Whether the provider shows `sent` in the masked fields, as far as a person can tell.
 pub fn landed(sent: &Card, mask: FieldSet, shown: &Card) -> bool {
     mask.iter().all(|field| alike_lists(field, &sent.get(field).into_elements(), &shown.get(field).into_elements()))
+}
+
+/// Whether a send whose answer was lost has landed, told by what the provider shows some time later. A write lands whole or
+/// not at all: one value that only the send can have brought says that it did; else one that the send would have replaced
+/// says that it did not. Where everything was edited over since, it counts as landed: the edits then stand against what was
+/// sent.
+pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> bool {
+    let (mut brought, mut replaced) = (false, false);
+    for field in mask.iter().filter(|f| !sent.same(before, *f)) {
+        let list = |card: &Card| card.get(field).into_elements();
+        let (sent, before, shown) = (list(sent), list(before), list(shown));
+        let shows = |e: &Element| shown.iter().any(|s| s.labels == e.labels && lossy::shows(field, &e.value, &s.value));
+        let among = |e: &Element, all: &[Element]| {
+            all.iter().any(|a| a.labels == e.labels && normalize::alike(field, &a.value, &e.value))
+        };
+        let new: Vec<bool> = sent.iter().filter(|e| !among(e, &before)).map(shows).collect();
+        let old: Vec<bool> = before.iter().filter(|e| !among(e, &sent)).map(|e| among(e, &shown)).collect();
+        // Where neither the new nor the old is shown, somebody has edited it since, and it tells nothing.
+        brought |= new.contains(&true) || (new.is_empty() && old.contains(&false));
+        replaced |= old.contains(&true) || (old.is_empty() && new.contains(&false));
+    }
+    brought || !replaced
 }
 
 /// What the provider must have shown right after a send whose answer was lost, if it has landed: what it shows now, as far

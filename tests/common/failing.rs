@@ -138,6 +138,7 @@ pass! {
     ) -> Vec<Known>;
     seen(account: AccountId, ids: &[RemoteId]) -> Vec<Option<StoredSeen>>;
     rosters(account: AccountId) -> Vec<Roster>;
+    gone_by_uid(account: AccountId, uids: &[String]) -> Vec<(String, RemoteId)>;
     by_uid(account: AccountId, uids: &[String]) -> Vec<(String, RemoteId)>;
     identities(account: AccountId, ids: &[RemoteId]) -> Vec<Option<Identity>>;
     refind(account: AccountId, token: Option<Token>, uid: Option<&str>, content: &Card) -> Vec<RemoteId>;

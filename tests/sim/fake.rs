@@ -171,7 +171,7 @@ impl Server {
                 Membership::Roster => Default::default(),
                 _ => entry.groups.iter().map(|g| GroupId(g.clone())).collect(),
             },
-            modified: self.manner.tells_time.then(|| Timestamp(entry.modified as i64)),
+            modified: self.manner.tells_time.then_some(Timestamp(entry.modified as i64)),
             token,
             uid: (self.caps.membership == Membership::Roster).then(|| Self::uid(entry)),
             formerly: entry.former.iter().map(|f| RemoteId(f.clone())).collect(),

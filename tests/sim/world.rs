@@ -80,6 +80,8 @@ pub struct World {
     pub sites: Vec<Site>,
     /// Remote records that somebody other than us has deleted, or taken out of the group.
     pub deleted_there: BTreeSet<(usize, String)>,
+    /// What a record was called before, by site and present name.
+    pub renamed: BTreeMap<(usize, String), String>,
     /// People whom somebody has put into the trash.
     pub trashed_here: BTreeSet<PersonId>,
     /// What a run said last, per account.
@@ -106,6 +108,7 @@ impl World {
             users: Vec::new(),
             sites: Vec::new(),
             deleted_there: BTreeSet::new(),
+            renamed: BTreeMap::new(),
             trashed_here: BTreeSet::new(),
             last: BTreeMap::new(),
         }
@@ -324,10 +327,19 @@ impl World {
 
     pub fn delete_there(&mut self, site: usize, id: &str) {
         let now_ms = self.time().0 as u64;
-        self.deleted_there.insert((site, id.to_owned()));
+        self.note_deleted(site, id);
         let mut server = self.sites[site].fake.server.lock().unwrap();
         server.now = now_ms;
         let _ = server.book.delete(id, mock_providers::book::Condition::None, now_ms);
+    }
+
+    /// Somebody deleted the record, under whatever name we know it.
+    fn note_deleted(&mut self, site: usize, id: &str) {
+        let mut name = Some(id.to_owned());
+        while let Some(known) = name {
+            name = self.renamed.get(&(site, known.clone())).cloned();
+            self.deleted_there.insert((site, known));
+        }
     }
 
     /// The provider gives the record another id.
@@ -340,6 +352,10 @@ impl World {
         }
         let uid = super::fake::Server::uid(server.book.get(id).unwrap());
         let new = server.book.mint("n");
+        self.renamed.insert((site, new.clone()), id.to_owned());
+        if self.deleted_there.contains(&(site, id.to_owned())) {
+            self.deleted_there.insert((site, new.clone()));
+        }
         server.book.rename(id, &new, tells, now_ms).unwrap();
         let _ = server.book.edit(&new, mock_providers::book::Condition::None, now_ms, |e| {
             e.marks.insert("uid".to_owned(), uid);
@@ -349,7 +365,7 @@ impl World {
     pub fn set_member(&mut self, site: usize, id: &str, member: bool) {
         let now_ms = self.time().0 as u64;
         if !member {
-            self.deleted_there.insert((site, id.to_owned()));
+            self.note_deleted(site, id);
         }
         let mut server = self.sites[site].fake.server.lock().unwrap();
         server.now = now_ms;

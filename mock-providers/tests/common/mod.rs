@@ -143,6 +143,8 @@ impl Lab {
     pub async fn start(settings: Settings) -> Self {
         let icloud = Icloud::start(settings).await.unwrap();
         let device = icloud.first_device().unwrap();
+        // Built together with contactd, reqwest speaks TLS and wants to know by whose ciphers, though nothing here uses it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let (user, password) = (device.user(), device.password());
         Self { icloud, device, http, user, password }

@@ -304,6 +304,10 @@ impl Provider for Carddav {
         &self.caps
     }
 
+    fn learnt(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(self.settings()).ok()
+    }
+
     async fn check(&self) -> Result<Mailbox, ProviderError> {
         let found = self.rediscover().await;
         let found = found.map_err(|fault| self.failed(fault, "signing in", Scope::Account))?;

@@ -1,6 +1,7 @@
 -- The first schema, for SQLite and PostgreSQL alike. Statements end with a semicolon at the end of a line.
 -- Times are milliseconds since 1970 in BIGINT; ids and JSON documents are TEXT. In PostgreSQL the database has the
--- collation C. What is looked up or counted has a column; all else stands in a document.
+-- collation C. What stands in a comment that begins with "sqlite:" is for SQLite alone: tables of short rows are kept in
+-- the order of their key there, as one tree instead of two. What is looked up or counted has a column; all else stands in a document.
 
 CREATE TABLE users (
     id TEXT PRIMARY KEY,
@@ -18,7 +19,7 @@ CREATE TABLE user_follows (
     follower TEXT NOT NULL,
     followed TEXT NOT NULL,
     PRIMARY KEY (follower, followed)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE roles (
     id TEXT PRIMARY KEY,
@@ -41,14 +42,14 @@ CREATE TABLE followers (
     person TEXT NOT NULL,
     follower TEXT NOT NULL,
     PRIMARY KEY (person, follower)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 -- The words by which a person is found.
 CREATE TABLE words (
     word TEXT NOT NULL,
     person TEXT NOT NULL,
     PRIMARY KEY (word, person)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 -- The keys by which a person in use may be taken for a record's.
 CREATE TABLE person_keys (
@@ -56,7 +57,7 @@ CREATE TABLE person_keys (
     strength BIGINT NOT NULL,
     person TEXT NOT NULL,
     PRIMARY KEY (hash, strength, person)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE blobs (
     hash TEXT PRIMARY KEY,
@@ -67,7 +68,7 @@ CREATE TABLE blobs (
 CREATE TABLE photo_aliases (
     address TEXT PRIMARY KEY,
     hash TEXT NOT NULL
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE accounts (
     id TEXT PRIMARY KEY,
@@ -98,7 +99,7 @@ CREATE TABLE leases (
     holder TEXT NOT NULL,
     fence BIGINT NOT NULL,
     until BIGINT NOT NULL
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE collections (
     account TEXT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
@@ -140,7 +141,8 @@ CREATE TABLE seen (
 );
 CREATE INDEX seen_unsettled ON seen (account, remote) WHERE unsettled;
 CREATE INDEX seen_rosters ON seen (account, remote) WHERE kind = 'roster';
-CREATE INDEX seen_by_uid ON seen (account, uid) WHERE uid IS NOT NULL;
+-- Clients write UIDs in both cases.
+CREATE INDEX seen_by_uid ON seen (account, lower(uid)) WHERE uid IS NOT NULL;
 CREATE INDEX seen_by_token ON seen (account, token) WHERE token IS NOT NULL;
 CREATE INDEX seen_by_body ON seen (account, body_hash) WHERE body_hash IS NOT NULL;
 
@@ -151,7 +153,7 @@ CREATE TABLE seen_keys (
     strength BIGINT NOT NULL,
     remote TEXT NOT NULL,
     PRIMARY KEY (account, remote, hash, strength)
-);
+) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX seen_keys_by_hash ON seen_keys (account, hash, strength);
 
 -- People who are to be looked at again in an account. `revision` is the person's when it was marked; a mark that was made
@@ -162,7 +164,7 @@ CREATE TABLE dirty (
     revision BIGINT NOT NULL,
     fence BIGINT NOT NULL,
     PRIMARY KEY (account, person)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 -- `rank`: 0 open, 1 redundant, 2 ended. `base_theirs` is null where it equals `base_ours`.
 CREATE TABLE links (
@@ -192,7 +194,7 @@ CREATE TABLE tokens (
     token TEXT PRIMARY KEY,
     account TEXT NOT NULL,
     link TEXT NOT NULL
-);
+) /*sqlite: WITHOUT ROWID */;
 
 -- Open intents only.
 CREATE TABLE intents (
@@ -250,14 +252,14 @@ CREATE TABLE failures (
     attempts BIGINT NOT NULL,
     retry_at BIGINT NOT NULL,
     PRIMARY KEY (account, what, id)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE duplicates (
     account TEXT NOT NULL,
     remote TEXT NOT NULL,
     persons TEXT NOT NULL,
     PRIMARY KEY (account, remote)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
@@ -299,7 +301,7 @@ CREATE TABLE tallies (
     n BIGINT NOT NULL,
     run TEXT,
     PRIMARY KEY (account, at, op, side, kind, confirmed)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 -- The way in which words and keys were derived (see `store/sql/derive.rs`); none while they are being derived anew.
 CREATE TABLE derived_version (

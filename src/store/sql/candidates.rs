@@ -1,40 +1,40 @@
 //! Who could be the same as a record that no link speaks for (rule 13).
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use super::super::driver::{Driver, Stmt};
 use super::super::{Candidate, StoreError};
 use super::access::{may_see, roles_above};
 use super::people::directory_of;
+use super::rows::parse;
 use super::{SqlStore, args, at_most};
 use crate::crm::access::{Item, no_wider};
 use crate::crm::person::VisibleTo;
 use crate::ids::{AccountId, PersonId, RemoteId, UserId};
-use crate::store::sql::rows::parse;
 use crate::sync::settings::Settings;
-use std::collections::HashMap;
 
-/// Keys are judged first, each once, and counted no further than needed: a key that a thousand share costs no more than
-/// one that a dozen share.
-const SQL: &str = concat!(
-    roles_above!("$1"),
-    ", free AS MATERIALIZED (SELECT k.hash, k.strength, k.remote FROM seen s \
+/// The keys of the records that ask.
+const ASKING: &str = "SELECT k.hash, k.strength, k.remote FROM seen s \
      JOIN seen_keys k ON k.account = s.account AND k.remote = s.remote \
-     WHERE s.account = $2 AND s.unsettled AND s.kind = 'present' \
-     AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $2 AND l.remote = s.remote AND l.rank < 2) \
-     AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $2 AND l.remote = s.remote AND l.rank = 2 \
-     AND l.state <> 'deleted')), \
-     rare AS MATERIALIZED (SELECT h.hash, h.strength FROM (SELECT DISTINCT e.hash, e.strength FROM free e) h \
-     WHERE (SELECT COUNT(*) FROM (SELECT 1 FROM person_keys m WHERE m.hash = h.hash AND m.strength = h.strength \
-     LIMIT $3) c) BETWEEN 1 AND $4 \
-     AND (SELECT COUNT(*) FROM (SELECT 1 FROM seen_keys m WHERE m.account = $2 AND m.hash = h.hash \
-     AND m.strength = h.strength LIMIT $3) c) <= $4) \
-     SELECT e.remote, p.id, MIN(e.strength), p.owner, p.visible_to FROM rare \
-     JOIN free e ON e.hash = rare.hash AND e.strength = rare.strength \
-     JOIN person_keys m ON m.hash = rare.hash AND m.strength = rare.strength JOIN persons p ON p.id = m.person \
-     WHERE p.state = 'live' AND NOT EXISTS (SELECT 1 FROM links l WHERE l.person = p.id AND l.account = $2 \
-     AND l.state <> 'deleted') AND ",
-    may_see!("$1"),
-    " GROUP BY e.remote, p.id, p.owner, p.visible_to"
+     WHERE s.account = $1 AND s.unsettled AND s.kind = 'present' \
+     AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 AND l.remote = s.remote AND l.rank < 2) \
+     AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 AND l.remote = s.remote AND l.rank = 2 \
+     AND l.state <> 'deleted') ORDER BY k.hash, k.strength, k.remote";
+/// Who shares a key; nobody if more records do than may. Counted no further than needed: a key that a thousand share costs
+/// no more than one that a dozen share.
+const SHARING: &str = "SELECT m.person FROM person_keys m WHERE m.hash = $1 AND m.strength = $2 \
+     AND (SELECT COUNT(*) FROM (SELECT 1 FROM seen_keys r WHERE r.account = $3 AND r.hash = $1 AND r.strength = $2 \
+     LIMIT $4) c) < $4 LIMIT $4";
+/// A person, if it may be matched.
+const MATCHABLE: &str = concat!(
+    roles_above!("$1"),
+    " SELECT p.owner, p.visible_to FROM persons p WHERE p.id = $2 AND p.state = 'live' AND NOT EXISTS \
+     (SELECT 1 FROM links l WHERE l.person = p.id AND l.account = $3 AND l.state <> 'deleted') AND ",
+    may_see!("$1")
 );
+const FOLLOWERS: &str = "SELECT f.follower FROM followers f WHERE f.person = $1 ORDER BY f.follower";
+/// How many keys or people are asked about at a time.
+const PAGE: usize = 1000;
 
 /// All candidates of the account, sorted.
 pub(super) async fn candidates(
@@ -56,46 +56,75 @@ pub(super) async fn candidates(
     let settings: Settings = row.json()?;
     let directory = directory_of(users, roles)?;
 
-    let most = at_most(popular);
-    let rows = store.one(Stmt::new(SQL, args![user, account, most.saturating_add(1), most])).await?;
-    let mut found = Vec::new();
+    let rows = store.one(Stmt::new(ASKING, args![account])).await?;
+    let mut asking: BTreeMap<(i64, i64), Vec<RemoteId>> = BTreeMap::new();
     for mut row in rows.iter() {
-        let remote = RemoteId::from(row.text()?);
-        let person: PersonId = row.id()?;
-        let strength = u8::try_from(row.int()?).unwrap_or(u8::MAX);
-        let owner: UserId = row.id()?;
-        let visible_to: VisibleTo = parse(&format!("\"{}\"", row.text()?))?;
-        found.push((remote, person, strength, owner, visible_to));
+        let key = (row.int()?, row.int()?);
+        asking.entry(key).or_default().push(RemoteId::from(row.text()?));
     }
-    let followers = followers(store, found.iter().map(|(_, person, ..)| *person)).await?;
-    let mut candidates = Vec::with_capacity(found.len());
-    let mut known: HashMap<(UserId, VisibleTo, &[UserId]), bool> = HashMap::new();
-    for (remote, person, strength, owner, visible_to) in found {
-        let followers = followers.get(&person).map_or(&[][..], Vec::as_slice);
-        let item = Item { owner, visible_to, followers };
-        let narrow = *known
-            .entry((owner, visible_to, followers))
-            .or_insert_with(|| no_wider(item, user, settings.visible_to, &directory));
-        candidates.push(Candidate { remote, person, strength, narrow });
+    drop(rows);
+    let shared = shared(store, account, popular, asking).await?;
+
+    let people: BTreeSet<PersonId> = shared.keys().map(|(person, _)| *person).collect();
+    let people: Vec<PersonId> = people.into_iter().collect();
+    let mut narrow: HashMap<PersonId, bool> = HashMap::new();
+    let mut known: HashMap<(UserId, VisibleTo, Vec<UserId>), bool> = HashMap::new();
+    for page in people.chunks(PAGE) {
+        let matchable = |person: &PersonId| Stmt::new(MATCHABLE, args![user, *person, account]);
+        let followers = |person: &PersonId| Stmt::new(FOLLOWERS, args![*person]);
+        let answers =
+            store.run(page.iter().flat_map(|person| [matchable(person), followers(person)]).collect()).await?;
+        for (person, answers) in page.iter().zip(answers.chunks_exact(2)) {
+            let Some(mut row) = answers[0].first() else { continue };
+            let owner: UserId = row.id()?;
+            let visible_to: VisibleTo = parse(&format!("\"{}\"", row.text()?))?;
+            let followers = answers[1].iter().map(|mut row| row.id()).collect::<Result<Vec<UserId>, _>>()?;
+            let wide = known.entry((owner, visible_to, followers));
+            let item = |(owner, visible_to, followers): &(UserId, VisibleTo, Vec<UserId>)| {
+                no_wider(
+                    Item { owner: *owner, visible_to: *visible_to, followers },
+                    user,
+                    settings.visible_to,
+                    &directory,
+                )
+            };
+            narrow.insert(*person, *wide.or_insert_with_key(item));
+        }
     }
+    let candidate = |((person, remote), strength): ((PersonId, RemoteId), i64)| {
+        let narrow = *narrow.get(&person)?;
+        Some(Candidate { remote, person, strength: u8::try_from(strength).unwrap_or(u8::MAX), narrow })
+    };
+    let mut candidates: Vec<Candidate> = shared.into_iter().filter_map(candidate).collect();
     candidates.sort_unstable();
     Ok(candidates)
 }
 
-/// The followers of these people; nothing for those without.
-async fn followers(
+/// Who shares a key with which record, and the strongest key that they share.
+async fn shared(
     store: &SqlStore<impl Driver>,
-    people: impl Iterator<Item = PersonId>,
-) -> Result<HashMap<PersonId, Vec<UserId>>, StoreError> {
-    const SQL: &str = "SELECT f.follower FROM followers f WHERE f.person = $1 ORDER BY f.follower";
-    let people: Vec<PersonId> = people.collect();
-    let answers = store.run(people.iter().map(|person| Stmt::new(SQL, args![*person])).collect()).await?;
-    let mut of = HashMap::new();
-    for (person, rows) in people.into_iter().zip(&answers) {
-        let all = rows.iter().map(|mut row| row.id()).collect::<Result<Vec<UserId>, _>>()?;
-        if !all.is_empty() {
-            of.insert(person, all);
+    account: AccountId,
+    popular: usize,
+    asking: BTreeMap<(i64, i64), Vec<RemoteId>>,
+) -> Result<BTreeMap<(PersonId, RemoteId), i64>, StoreError> {
+    let more = at_most(popular).saturating_add(1);
+    let keys: Vec<((i64, i64), Vec<RemoteId>)> = asking.into_iter().collect();
+    let mut shared = BTreeMap::new();
+    for page in keys.chunks(PAGE) {
+        let sharing = |(key, _): &((i64, i64), _)| Stmt::new(SHARING, args![key.0, key.1, account, more]);
+        let answers = store.run(page.iter().map(sharing).collect()).await?;
+        for (((_, strength), records), rows) in page.iter().zip(&answers) {
+            if rows.touched > popular as u64 {
+                continue;
+            }
+            for mut row in rows.iter() {
+                let person: PersonId = row.id()?;
+                for remote in records {
+                    let best = shared.entry((person, remote.clone())).or_insert(*strength);
+                    *best = (*best).min(*strength);
+                }
+            }
         }
     }
-    Ok(of)
+    Ok(shared)
 }

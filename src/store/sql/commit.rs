@@ -10,7 +10,7 @@ use super::super::driver::{Driver, Rows, Stmt};
 use super::super::{Account, Change, CollectionState, Commit, Conflict, Expect, HeldDeletion, Lease, Run, about_word};
 use super::super::{StoreError, SubjectKey};
 use super::access::{may_see, roles_above};
-use super::derive::{ADD_KEY, ADD_WORD, difference, hash, keys_of};
+use super::derive::{ADD_KEY, add_words, difference, hash, keys_of};
 use super::log::{self, Confirmed};
 use super::observe::{self, Old, Page};
 use super::rows::{intent_doc, json};
@@ -286,10 +286,10 @@ impl Batch {
         stmts.extend(removed.iter().map(|key| Stmt::new(drop_key, args![key.0, key.1, *id])));
         stmts.extend(added.iter().map(|key| Stmt::new(ADD_KEY, args![key.0, key.1, *id])));
         stmts.extend(removed_words.into_iter().map(|word| Stmt::new(drop_word, args![word, *id])));
-        stmts.extend(added_words.into_iter().map(|word| Stmt::new(ADD_WORD, args![word, *id])));
+        stmts.extend(add_words(*id, added_words));
         stmts.extend(old_followers.difference(&new_followers).map(|one| Stmt::new(unfollow, args![*id, *one])));
         stmts.extend(new_followers.difference(&old_followers).map(|one| Stmt::new(follow, args![*id, *one])));
-        stmts.push(mark::changed(&person));
+        stmts.extend(mark::changed(&person));
         self.before.persons.insert(person.id, person);
         Ok(())
     }

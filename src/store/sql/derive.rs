@@ -3,13 +3,13 @@
 //! When the way of deriving changes, [`VERSION`] grows, and the next start derives everything anew.
 
 use super::super::StoreError;
-use super::super::driver::{Driver, Stmt};
+use super::super::driver::{Driver, Stmt, Value};
 use super::rows::parse;
 use super::{SqlStore, args, words};
 use crate::card::Card;
 use crate::card::normalize::{MatchKey, Strength, match_keys};
 use crate::crm::person::Person;
-use crate::ids::RemoteId;
+use crate::ids::{PersonId, RemoteId};
 
 /// The version of all that is derived here; match keys and words included.
 const VERSION: i64 = 1;
@@ -57,8 +57,24 @@ pub(super) fn difference<T: Ord + Clone>(old: &[T], new: &[T]) -> (Vec<T>, Vec<T
     (added, removed)
 }
 
-/// A word of a person.
-pub(super) const ADD_WORD: &str = "INSERT INTO words (word, person) VALUES ($1, $2)";
+const ADD_WORD: &str = "INSERT INTO words (person, word) VALUES ($1, $2)";
+const ADD_WORDS: &str = "INSERT INTO words (person, word) VALUES ($1, $2), ($1, $3), ($1, $4), ($1, $5)";
+
+/// The statements that add these words of a person.
+pub(super) fn add_words(person: PersonId, words: Vec<String>) -> impl Iterator<Item = Stmt> {
+    let mut words = words.into_iter();
+    std::iter::from_fn(move || {
+        let mut args = args![person];
+        let some = if words.len() < 4 { 1 } else { 4 };
+        args.extend(words.by_ref().take(some).map(Value::from));
+        match args.len() {
+            1 => None,
+            2 => Some(Stmt::new(ADD_WORD, args)),
+            _ => Some(Stmt::new(ADD_WORDS, args)),
+        }
+    })
+}
+
 /// A key of a person.
 pub(super) const ADD_KEY: &str = "INSERT INTO person_keys (hash, strength, person) VALUES ($1, $2, $3)";
 /// A key of a record.
@@ -93,7 +109,7 @@ async fn persons(store: &SqlStore<impl Driver>) -> Result<(), StoreError> {
         for mut row in page.iter() {
             after = row.text()?.to_owned();
             let person: Person = row.json()?;
-            batch.extend(words::of_person(&person).into_iter().map(|word| Stmt::new(ADD_WORD, args![word, person.id])));
+            batch.extend(add_words(person.id, words::of_person(&person)));
             batch.extend(keys_of(&person).iter().map(|key| Stmt::new(ADD_KEY, args![key.0, key.1, person.id])));
         }
         store.run(batch).await?;

@@ -25,11 +25,13 @@ macro_rules! fence {
     };
 }
 
-const CHANGED: &str = concat!(
-    "INSERT INTO dirty (account, person, revision, fence) \
-     SELECT x.account, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM (\
-     SELECT a.id AS account FROM accounts a WHERE a.user_id = $3 \
-     UNION SELECT l.account FROM links l WHERE l.person = $1) x WHERE TRUE",
+const CHANGED_OWNED: &str = concat!(
+    "INSERT INTO dirty (account, person, revision, fence) SELECT a.id, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM accounts a WHERE a.user_id = $3",
+    marked!()
+);
+const CHANGED_LINKED: &str = concat!(
+    "INSERT INTO dirty (account, person, revision, fence) SELECT l.account, l.person, CAST($1 AS BIGINT), 0 FROM links l \
+     WHERE l.person = $2",
     marked!()
 );
 
@@ -40,18 +42,23 @@ const PERSON: &str = concat!(
     marked!()
 );
 
+// An account's links are found by two indexes, of those that are open and of those that ended.
 const ACCOUNT: &str = concat!(
     "INSERT INTO dirty (account, person, revision, fence) SELECT x.account, p.id, p.revision, ",
     fence!(),
     " FROM (SELECT a.id AS account, q.id AS person FROM accounts a JOIN persons q ON q.owner = a.user_id WHERE a.id = $2 \
-     UNION SELECT l.account, l.person FROM links l WHERE l.account = $2) x JOIN persons p ON p.id = x.person WHERE TRUE",
+     UNION SELECT l.account, l.person FROM links l WHERE l.account = $2 AND l.rank < 2 \
+     UNION SELECT l.account, l.person FROM links l WHERE l.account = $2 AND l.rank = 2) x JOIN persons p ON p.id = x.person WHERE TRUE",
     marked!()
 );
 
 const USER: &str = concat!(
     "INSERT INTO dirty (account, person, revision, fence) SELECT x.account, p.id, p.revision, ",
     fence!(),
-    " FROM (SELECT l.account, l.person FROM links l JOIN accounts a ON a.id = l.account WHERE a.user_id = $2 \
+    " FROM (SELECT l.account, l.person FROM accounts a JOIN links l ON l.account = a.id AND l.rank < 2 \
+     WHERE a.user_id = $2 \
+     UNION SELECT l.account, l.person FROM accounts a JOIN links l ON l.account = a.id AND l.rank = 2 \
+     WHERE a.user_id = $2 \
      UNION SELECT l.account, l.person FROM links l JOIN persons q ON q.id = l.person WHERE q.owner = $2) x \
      JOIN persons p ON p.id = x.person WHERE TRUE",
     marked!()
@@ -64,7 +71,10 @@ const ROLE: &str = concat!(
      WHERE r.parent IS NOT NULL), down(id) AS (SELECT CAST($2 AS TEXT) UNION SELECT r.id FROM roles r \
      JOIN down ON r.parent = down.id), who(id) AS (SELECT u.id FROM users u WHERE u.role IN (SELECT up.id FROM up) \
      OR u.role IN (SELECT down.id FROM down)) \
-     SELECT l.account, l.person FROM links l JOIN accounts a ON a.id = l.account JOIN who ON who.id = a.user_id \
+     SELECT l.account, l.person FROM who JOIN accounts a ON a.user_id = who.id \
+     JOIN links l ON l.account = a.id AND l.rank < 2 \
+     UNION SELECT l.account, l.person FROM who JOIN accounts a ON a.user_id = who.id \
+     JOIN links l ON l.account = a.id AND l.rank = 2 \
      UNION SELECT l.account, l.person FROM links l JOIN persons q ON q.id = l.person JOIN who ON who.id = q.owner) x \
      JOIN persons p ON p.id = x.person WHERE TRUE",
     marked!()
@@ -98,8 +108,9 @@ fn by(by: By) -> String {
 }
 
 /// A new version of the person is stored.
-pub(super) fn changed(person: &Person) -> Stmt {
-    Stmt::new(CHANGED, args![person.id, person.revision, person.owner])
+pub(super) fn changed(person: &Person) -> [Stmt; 2] {
+    let Person { id, revision, owner, .. } = person;
+    [Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner]), Stmt::new(CHANGED_LINKED, args![*revision, *id])]
 }
 
 /// The person is to be looked at again in that account.

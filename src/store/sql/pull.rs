@@ -110,9 +110,30 @@ pub(super) async fn by_uid(
     account: AccountId,
     uids: &[String],
 ) -> Result<Vec<(String, RemoteId)>, StoreError> {
-    const SQL: &str =
-        "SELECT s.remote FROM seen s WHERE s.account = $1 AND s.uid = $2 AND s.kind <> 'gone' ORDER BY s.remote";
-    let answers = store.run(uids.iter().map(|uid| Stmt::new(SQL, args![account, uid.as_str()])).collect()).await?;
+    const SQL: &str = "SELECT s.remote FROM seen s WHERE s.account = $1 AND lower(s.uid) = $2 AND s.uid IS NOT NULL \
+         AND s.kind <> 'gone' ORDER BY s.remote";
+    with_uid(store, SQL, account, uids).await
+}
+
+/// The records with these UIDs that are gone.
+pub(super) async fn gone_by_uid(
+    store: &SqlStore<impl Driver>,
+    account: AccountId,
+    uids: &[String],
+) -> Result<Vec<(String, RemoteId)>, StoreError> {
+    const SQL: &str = "SELECT s.remote FROM seen s WHERE s.account = $1 AND lower(s.uid) = $2 AND s.uid IS NOT NULL \
+         AND s.kind = 'gone' ORDER BY s.remote";
+    with_uid(store, SQL, account, uids).await
+}
+
+async fn with_uid(
+    store: &SqlStore<impl Driver>,
+    sql: &'static str,
+    account: AccountId,
+    uids: &[String],
+) -> Result<Vec<(String, RemoteId)>, StoreError> {
+    let ask = |uid: &String| Stmt::new(sql, args![account, uid.to_ascii_lowercase()]);
+    let answers = store.run(uids.iter().map(ask).collect()).await?;
     let mut found = Vec::new();
     for (uid, rows) in uids.iter().zip(&answers) {
         for mut row in rows.iter() {
@@ -150,7 +171,7 @@ pub(super) async fn refind(
     macro_rules! free {
         ($column:literal) => {
             concat!(
-                "SELECT s.remote FROM seen s WHERE s.account = $1 AND s.",
+                "SELECT s.remote FROM seen s WHERE s.account = $1 AND ",
                 $column,
                 " = $2 AND s.kind = 'present' AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 \
                  AND l.remote = s.remote AND l.rank < 2) ORDER BY s.remote"
@@ -158,11 +179,13 @@ pub(super) async fn refind(
         };
     }
     let mut batch = Vec::new();
-    batch.extend(token.map(|token| Stmt::new(free!("token"), args![account, token])));
-    batch.extend(uid.map(|uid| Stmt::new(free!("uid"), args![account, uid])));
+    batch.extend(token.map(|token| Stmt::new(free!("s.token"), args![account, token])));
+    batch.extend(
+        uid.map(|uid| Stmt::new(free!("s.uid IS NOT NULL AND lower(s.uid)"), args![account, uid.to_ascii_lowercase()])),
+    );
     // Empty cards are alike and say nothing.
     if *content != Card::default() {
-        batch.push(Stmt::new(free!("body_hash"), args![account, hash([json(content)?.as_str()])]));
+        batch.push(Stmt::new(free!("s.body_hash"), args![account, hash([json(content)?.as_str()])]));
     }
     let mut found: Vec<RemoteId> = Vec::new();
     for rows in &store.run(batch).await? {

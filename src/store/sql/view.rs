@@ -211,8 +211,9 @@ impl Drafts {
         const USERS: &str = "SELECT u.doc FROM users u";
         const ROLES: &str = "SELECT r.doc FROM roles r";
         const OWNER: &str = "SELECT a.user_id FROM accounts a WHERE a.id = $1";
-        const ELSEWHERE: &str = "SELECT l.account, a.user_id, l.state, l.origin FROM links l \
-             JOIN accounts a ON a.id = l.account WHERE l.person = $1 AND l.account <> $2 ORDER BY l.account, l.id";
+        const ELSEWHERE: &str = "SELECT l.id, l.account, a.user_id, l.state, l.origin FROM links l \
+             JOIN accounts a ON a.id = l.account WHERE l.person = $1 AND (l.account <> $2 OR l.rank < 2) \
+             ORDER BY l.account, l.id";
         const ASKED: &str =
             "SELECT c.clash FROM conflicts c WHERE c.link = $1 AND NOT c.resolved AND c.stands = 'undecided'";
         let people: BTreeSet<PersonId> = self.0.iter().filter_map(|draft| Some(draft.person.as_ref()?.id)).collect();
@@ -231,7 +232,7 @@ impl Drafts {
         };
         let facts =
             Facts { directory: directory_of(users, roles)?, user: owner.first().map(|mut row| row.id()).transpose()? };
-        let mut elsewhere: HashMap<PersonId, Vec<Elsewhere>> = HashMap::new();
+        let mut elsewhere: HashMap<PersonId, Vec<(LinkId, Elsewhere)>> = HashMap::new();
         for (person, rows) in people.iter().zip(rest) {
             let all = rows.iter().map(|mut row| read_elsewhere(&mut row)).collect::<Result<Vec<_>, _>>()?;
             elsewhere.insert(*person, all);
@@ -244,7 +245,10 @@ impl Drafts {
             let Draft { key, mut subject, person, asks: _ } = draft;
             subject.asked = subject.link.as_ref().and_then(|link| asked.get(&link.id)).copied().unwrap_or_default();
             subject.person = person.map(|person| {
-                let elsewhere = elsewhere.get(&person.id).cloned().unwrap_or_default();
+                // Its other open link in this account counts too; the subject's own does not.
+                let own = subject.link.as_ref().map(|link| link.id);
+                let others = elsewhere.get(&person.id).into_iter().flatten().filter(|(id, _)| Some(*id) != own);
+                let elsewhere = others.map(|(_, there)| *there).collect();
                 facts.of(person, elsewhere)
             });
             (key, subject)
@@ -253,8 +257,15 @@ impl Drafts {
     }
 }
 
-fn read_elsewhere(row: &mut Row<'_>) -> Result<Elsewhere, StoreError> {
-    Ok(Elsewhere { account: row.id()?, user: row.id()?, state: Word::of(row.text()?)?, origin: Word::of(row.text()?)? })
+fn read_elsewhere(row: &mut Row<'_>) -> Result<(LinkId, Elsewhere), StoreError> {
+    let id = row.id()?;
+    let there = Elsewhere {
+        account: row.id()?,
+        user: row.id()?,
+        state: Word::of(row.text()?)?,
+        origin: Word::of(row.text()?)?,
+    };
+    Ok((id, there))
 }
 
 fn fields_of(rows: &Rows) -> Result<FieldSet, StoreError> {

@@ -149,7 +149,9 @@ pub(super) fn of_person(person: &Person) -> Vec<String> {
     card.nicknames.iter().for_each(|name| split(&name.value, &mut words));
     let companies = card.organizations.iter().filter_map(|item| item.value.company.as_ref());
     companies.for_each(|company| split(company, &mut words));
-    card.emails.iter().for_each(|email| split(&email.value, &mut words));
+    // Not the last part of the domain: half the world is found by it.
+    let without_end = |email: &str| email.rsplit_once('.').map_or(email.len(), |(before, _)| before.len());
+    card.emails.iter().for_each(|email| split(&email.value[..without_end(&email.value)], &mut words));
     card.phones.iter().for_each(|phone| phone_tails(&phone.value, &mut words));
     words.truncate(MOST);
     words.sort_unstable();

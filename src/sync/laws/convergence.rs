@@ -152,7 +152,7 @@ impl<'a> World<'a> {
         };
         let seen = self.habits.shows(&self.stored);
         let merged = merge(&self.base, &self.person, &seen, &rules);
-        again_is_the_same(&merged, &seen, &rules)?;
+        again_is_the_same(&self.base, &merged, &seen, &rules)?;
         for clash in &merged.clashes {
             let crate::sync::plan::About::Field(field) = clash.about else { continue };
             for element in [&clash.ours, &clash.theirs].into_iter().flat_map(|v| v.clone().into_elements()) {

@@ -63,11 +63,28 @@ pub(super) fn slots(field: Field, base: Option<&Base>, ours: &Card, theirs: &Car
     let new = |of: &Matching| -> Vec<usize> { (0..of.from.len()).filter(|i| of.from[*i].is_none()).collect() };
     slots.extend(new(&ours_now).into_iter().map(|i| Slot { o: take(&o, Some(i)), ..Slot::default() }));
     slots.extend(new(&theirs_now).into_iter().map(|i| Slot { t: take(&t, Some(i)), ..Slot::default() }));
+    keep_shown(&mut slots);
     // What is new there with the key of something that has no partner there is that element; so is what is new here with
     // the key of something that only they know.
     join(field, &mut slots, |s| s.bt.is_none(), |s| s.bt.is_none());
     join(field, &mut slots, |s| s.bo.is_none() && s.bt.is_none(), |_| true);
     slots
+}
+
+/// Of two that were the same to the letter one was removed here: rather the one that the provider never showed.
+fn keep_shown(slots: &mut [Slot]) {
+    let content = |slot: &Slot| slot.bo.as_ref().map(|(_, e)| e.clone());
+    for i in 0..slots.len() {
+        if slots[i].o.is_some() || slots[i].t.is_none() || slots[i].bo.is_none() {
+            continue;
+        }
+        let was = content(&slots[i]);
+        if let Some(j) =
+            (0..slots.len()).find(|j| slots[*j].o.is_some() && slots[*j].bt.is_none() && content(&slots[*j]) == was)
+        {
+            slots[i].o = slots[j].o.take();
+        }
+    }
 }
 
 /// Makes one slot of two, where an element of ours without a partner and one of theirs without have the same key.
@@ -118,7 +135,8 @@ pub(super) fn make_room(slots: &mut [Slot], most: usize) {
             Some(_) if slot.t.is_some() => 2,
             Some(_) => 3,
         };
-        (rank, slot.o.as_ref().map_or(usize::MAX, |(place, _)| *place), *i)
+        let place = |of: &Option<(usize, Element)>| of.as_ref().map_or(usize::MAX, |(place, _)| *place);
+        (rank, place(&slot.o), place(&slot.t), *i)
     });
     for i in shown.into_iter().skip(most) {
         let slot = &mut slots[i];

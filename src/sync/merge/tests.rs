@@ -1,3 +1,5 @@
+//! Elements: clashes, labels, marks, limits and what is refused, one case each.
+
 use super::*;
 use crate::card::{Item, Organization};
 
@@ -167,4 +169,36 @@ fn a_change_of_an_address_that_is_refused_does_not_come_back_as_a_second_one() {
     let agreed = crate::sync::echo::settle(&merged.base, &landed, &was, &caps);
     let merged = plain(&agreed, &ours, &was, Side::Theirs);
     assert_eq!((merged.take, merged.send), (FieldSet::NONE, FieldSet::NONE));
+}
+
+#[test]
+fn a_provider_that_makes_one_of_two_removes_neither() {
+    let was = emails(&[("a@x.org", &["home"]), ("a@x.org", &["work"])]);
+    let ours = emails(&[("a@x.org", &["home"]), ("a@x.org", &["work"]), ("b@x.org", &[])]);
+    let caps = Capabilities::everything();
+    let merged = plain(&base(&was), &ours, &was, Side::Theirs);
+    let landed = crate::sync::echo::Landed {
+        ours: &merged.ours,
+        sent: &merged.theirs,
+        before: Some(&was),
+        mask: merged.send,
+        pairs: &merged.pairs,
+    };
+    let echo = emails(&[("a@x.org", &["home"]), ("b@x.org", &[])]);
+    let agreed = crate::sync::echo::settle(&merged.base, &landed, &echo, &caps);
+    let merged = plain(&agreed, &ours, &echo, Side::Theirs);
+    assert_eq!((merged.take, merged.send), (FieldSet::NONE, FieldSet::NONE));
+}
+
+#[test]
+fn of_two_twins_the_one_that_is_shown_stays() {
+    let twice = emails(&[("a@x.org", &[]), ("a@x.org", &[])]);
+    let once = emails(&[("a@x.org", &[])]);
+    let mut agreed = Base { theirs: once.clone(), ..base(&twice) };
+    for shown in [0, 1] {
+        agreed.pairs.set(Field::Emails, vec![(shown, 0)], [(1 - shown, Withheld::Refused)].into());
+        let merged = plain(&agreed, &once, &once, Side::Theirs);
+        assert_eq!((merged.take, merged.send), (FieldSet::NONE, FieldSet::NONE));
+        assert_eq!(merged.base.pairs.both[&Field::Emails], [(0, 0)]);
+    }
 }

@@ -1,0 +1,95 @@
+//! IO. The control API: HTTP with JSON, over the Unix socket; on TCP for now only health and metrics.
+//!
+//! Owns: the routers, who may call ([`caller`]), and answers that come while something is done ([`live`]). Must not: know a
+//! provider; decide what a rule or the access policy decides. A resource is one file here and its lines in [`router`].
+
+mod accounts;
+pub mod caller;
+mod error;
+mod live;
+mod people;
+mod runs;
+mod show;
+mod status;
+pub mod types;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, patch, post, put};
+
+pub use error::ApiError;
+
+use crate::crm::edition::Edition;
+use crate::engine::Engine;
+use crate::engine::connect::Connector;
+use crate::engine::schedule::Schedule;
+use crate::sync::settings::GuardSettings;
+
+/// What all handlers share.
+pub struct App {
+    /// The engine, and by it the store.
+    pub engine: Arc<Engine>,
+    /// Accounts come and go by it.
+    pub connector: Arc<Connector>,
+    /// Runs are asked of it.
+    pub schedule: Schedule,
+    /// What the company may choose.
+    pub edition: Edition,
+    /// When deletions are held, for new accounts.
+    pub guard: GuardSettings,
+    /// Whether the daemon is up and not about to stop.
+    pub ready: AtomicBool,
+}
+
+/// Everything, for the control socket: the listener must give [`caller::Peer`] as connect info.
+pub fn router(app: Arc<App>) -> Router {
+    let v1 = Router::new()
+        .route("/users", get(users::list).post(users::add))
+        .route("/users/{user}", get(users::show))
+        .route("/roles", get(users::roles).post(users::add_role))
+        .route("/accounts", get(accounts::list).post(accounts::add))
+        .route("/accounts/{account}", get(accounts::show).patch(accounts::set).delete(accounts::remove))
+        .route("/accounts/{account}/start", post(accounts::start))
+        .route("/accounts/{account}/pause", post(accounts::pause))
+        .route("/accounts/{account}/resume", post(accounts::resume))
+        .route("/accounts/{account}/groups", get(accounts::groups))
+        .route("/accounts/{account}/mapping", get(accounts::mapping))
+        .route("/accounts/{account}/preview", post(accounts::preview))
+        .route("/accounts/{account}/refresh", post(accounts::refresh))
+        .route("/accounts/{account}/verify", post(accounts::verify))
+        .route("/refresh", post(accounts::refresh_all))
+        .route("/status", get(status::status))
+        .route("/doctor", get(status::doctor))
+        .route("/keys/rotate", post(status::rotate))
+        .route("/runs", get(runs::list))
+        .route("/runs/{run}", get(runs::show))
+        .route("/held", get(runs::held).post(runs::answer))
+        .route("/conflicts", get(runs::conflicts))
+        .route("/why/{subject}", get(runs::why))
+        .route("/people", get(people::list).post(people::add))
+        .route("/people/{person}", patch(people::edit).get(people::show).delete(people::trash))
+        .route("/people/{person}/restore", post(people::restore))
+        .route("/people/{person}/followers/{user}", put(people::follow).delete(people::unfollow))
+        .fallback(nothing_there);
+    Router::new().nest("/api/v1", v1).layer(from_fn(caller::only_root_or_us)).merge(health()).with_state(app)
+}
+
+/// What may be asked over TCP: whether we live, whether we are ready, and counts.
+pub fn open_router(app: Arc<App>) -> Router {
+    health().with_state(app)
+}
+
+fn health() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", get(status::healthz))
+        .route("/readyz", get(status::readyz))
+        .route("/metrics", get(status::metrics))
+}
+
+async fn nothing_there() -> ApiError {
+    ApiError::NotFound("there is nothing at this address; the daemon may be older than this command".to_owned())
+}

@@ -1,0 +1,543 @@
+//! The commands and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::card::field::Field;
+use crate::crm::person::VisibleTo;
+use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLeave, Push};
+
+/// Keeps a CRM's people and its users' address books the same, both ways.
+///
+/// Exit codes: 0 done, 1 failed, 2 used wrongly, 3 something waits for a person, 4 the daemon can't be reached.
+#[derive(Debug, Parser)]
+#[command(version, name = "contactd", max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file; without it /etc/contactd/contactd.toml, if that is there
+    #[arg(long, global = true, value_name = "FILE", env = "CONTACTD_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The daemon's control socket; without it the configuration's
+    #[arg(long, global = true, value_name = "PATH", env = "CONTACTD_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// Act for this user (by e-mail, name or id) and see only what it may see
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub act_as: Option<String>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Serve,
+    /// The dashboard: what is in sync, what was changed, what waits
+    Status,
+    /// The people who use the CRM
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// The tree of roles
+    #[command(subcommand)]
+    Roles(RolesCommand),
+    /// Connected mailboxes
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// The groups of an account, of which one can be its sync group
+    Groups {
+        /// By address or id
+        account: String,
+    },
+    /// Where each field of an account flows
+    #[command(subcommand)]
+    Mapping(MappingCommand),
+    /// What a sync would do, record by record, without doing it
+    Preview {
+        /// By address or id
+        account: String,
+        /// Show each field that would change
+        #[arg(long)]
+        fields: bool,
+    },
+    /// Sync now: one account, or all
+    Refresh {
+        /// By address or id
+        account: Option<String>,
+        /// Wait for its end, and show how far it is
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Read an account's address book again in full and name every difference; changes nothing
+    Verify {
+        /// By address or id
+        account: String,
+    },
+    /// Why a person, or a record, is or isn't in sync
+    Why {
+        /// A person's id, or a record's id at its provider
+        subject: String,
+    },
+    /// What syncs did
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Deletions that wait for a yes or no
+    #[command(subcommand)]
+    Held(HeldCommand),
+    /// Values that were changed on both sides
+    #[command(subcommand)]
+    Conflicts(ConflictsCommand),
+    /// People in the CRM
+    #[command(subcommand)]
+    People(PeopleCommand),
+    /// Look at everything that can be wrong, and say what to do
+    Doctor,
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page; of one command, if given
+    Man {
+        /// The command, such as `account add`
+        command: Vec<String>,
+    },
+}
+
+/// Users.
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Add a user
+    Add {
+        /// The address to sign in with
+        email: String,
+        /// The name as shown
+        #[arg(long)]
+        name: String,
+        /// Its role
+        #[arg(long)]
+        role: Option<String>,
+        /// Sees and edits everything
+        #[arg(long)]
+        admin: bool,
+        /// Sees only what it owns or follows
+        #[arg(long)]
+        restricted: bool,
+        /// Sees all items of users it follows
+        #[arg(long)]
+        sees_followed_users: bool,
+    },
+    /// List all users
+    List,
+    /// Show one user
+    Show {
+        /// By e-mail, name or id
+        user: String,
+    },
+}
+
+/// Roles.
+#[derive(Debug, Subcommand)]
+pub enum RolesCommand {
+    /// Add a role
+    Add {
+        /// Its name
+        name: String,
+        /// The role above it
+        #[arg(long)]
+        parent: Option<String>,
+    },
+    /// List all roles
+    List,
+}
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Connect a mailbox, or sign in to it again; nothing is synced before it is started
+    Add {
+        /// The address to sign in with
+        email: String,
+        /// Whose mailbox it is
+        #[arg(long)]
+        user: String,
+        /// The provider, if it isn't to be found by the address
+        #[arg(long, value_parser = ["icloud", "carddav"])]
+        provider: Option<String>,
+        /// The server's address
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+        /// A further host that may be given the password; may be given several times
+        #[arg(long, value_name = "HOST")]
+        trust: Vec<String>,
+        /// Read the password from the first line of this file; `-` = standard input. Without it you are asked
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// List all accounts
+    List,
+    /// Show one account with its settings
+    Show {
+        /// By address or id
+        account: String,
+    },
+    /// Change settings; shows first what would follow, and asks
+    Set(AccountSet),
+    /// Apply the first preview and sync from now on
+    Start {
+        /// By address or id
+        account: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Stop syncing for now
+    Pause {
+        /// By address or id
+        account: String,
+    },
+    /// Sync again
+    Resume {
+        /// By address or id
+        account: String,
+    },
+    /// Forget its credentials; its people are kept, and adding it again goes on where it was
+    Remove {
+        /// By address or id
+        account: String,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// A change of settings.
+#[derive(Debug, Args)]
+pub struct AccountSet {
+    /// By address or id
+    pub account: String,
+    /// The sync group, by name or id; `all` = everything
+    #[arg(long)]
+    pub group: Option<String>,
+    /// Whether the address book is written to
+    #[arg(long, value_enum)]
+    pub direction: Option<DirectionArg>,
+    /// Who sees the people that it brings in
+    #[arg(long, value_enum)]
+    pub visible_to: Option<VisibleToArg>,
+    /// Which people are created there: those whom its user owns, or none
+    #[arg(long, value_enum)]
+    pub push: Option<PushArg>,
+    /// Who wins where both sides changed the same value
+    #[arg(long, value_enum)]
+    pub conflicts: Option<ConflictsArg>,
+    /// What a deletion in the address book does here
+    #[arg(long, value_enum)]
+    pub deletes: Option<DeletesArg>,
+    /// What leaving the sync group does here
+    #[arg(long, value_enum)]
+    pub on_leave: Option<OnLeaveArg>,
+    /// Where a field flows, such as `note=off`; may be given several times
+    #[arg(long, value_name = "FIELD=both|in|out|off", value_parser = mapped)]
+    pub map: Vec<(Field, Flow)>,
+    /// On one-way becoming two-way: send what was edited here meanwhile
+    #[arg(long, conflicts_with = "agree_present")]
+    pub push_edits: bool,
+    /// On one-way becoming two-way: take what both sides say now as agreed
+    #[arg(long)]
+    pub agree_present: bool,
+    /// Don't ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+fn mapped(text: &str) -> Result<(Field, Flow), String> {
+    let (field, flow) = text.split_once('=').ok_or("expected FIELD=both, in, out or off")?;
+    let flow = match flow {
+        "both" => Flow::Both,
+        "in" => Flow::In,
+        "out" => Flow::Out,
+        "off" => Flow::Off,
+        other => return Err(format!("'{other}' is none of both, in, out, off")),
+    };
+    Ok((field.parse().map_err(|error| format!("{error}"))?, flow))
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident => $of:ident { $($(#[$help:meta])* $variant:ident),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+        #[value(rename_all = "snake_case")]
+        pub enum $name { $($(#[$help])* $variant),* }
+
+        impl From<$name> for $of {
+            fn from(choice: $name) -> Self {
+                match choice { $($name::$variant => $of::$variant),* }
+            }
+        }
+    )*};
+}
+
+choices! {
+    /// See [`Direction`].
+    DirectionArg => Direction {
+        /// Into the CRM only
+        OneWay,
+        /// Both ways
+        TwoWay,
+    }
+    /// See [`VisibleTo`].
+    VisibleToArg => VisibleTo {
+        /// Only the owner
+        Owner,
+        /// The owner and the person's followers
+        OwnerAndFollowers,
+        /// Everybody with the owner's role
+        OwnerRole,
+        /// Everybody with the owner's role or one below it
+        OwnerRoleAndBelow,
+        /// Everybody in the company
+        Company,
+    }
+    /// See [`Push`].
+    PushArg => Push {
+        /// Those whom the account's user owns
+        Owned,
+        /// None; only linked people are kept up to date
+        Linked,
+    }
+    /// See [`ConflictPolicy`].
+    ConflictsArg => ConflictPolicy {
+        /// The address book
+        Provider,
+        /// The CRM
+        Crm,
+        /// The later value
+        Latest,
+        /// Nobody, until a person has chosen
+        Ask,
+    }
+    /// See [`DeletePolicy`].
+    DeletesArg => DeletePolicy {
+        /// Moves the person into the trash
+        Propagate,
+        /// Only ends the link
+        Unlink,
+        /// Ends the link and tags the person
+        Tag,
+        /// Waits for an answer
+        Ask,
+    }
+    /// See [`OnLeave`].
+    OnLeaveArg => OnLeave {
+        /// The person stays
+        Keep,
+        /// The same as a deletion
+        Delete,
+    }
+}
+
+/// Mapping.
+#[derive(Debug, Subcommand)]
+pub enum MappingCommand {
+    /// Show where each field flows; change it by `account set --map`
+    Show {
+        /// By address or id
+        account: String,
+    },
+}
+
+/// Runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List the latest runs
+    List {
+        /// Only of this account
+        account: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Show what a run did
+    Show {
+        /// Its id
+        run: String,
+    },
+}
+
+/// Held deletions.
+#[derive(Debug, Subcommand)]
+pub enum HeldCommand {
+    /// List them
+    List {
+        /// Only of this account
+        account: Option<String>,
+    },
+    /// Do exactly these deletions
+    Confirm(HeldWhich),
+    /// Don't do these, and put back what is gone
+    Reject(HeldWhich),
+}
+
+/// Which held deletions.
+#[derive(Debug, Args)]
+pub struct HeldWhich {
+    /// Their ids, from `held list`
+    #[arg(required_unless_present = "all")]
+    pub ids: Vec<String>,
+    /// All that wait in this account now
+    #[arg(long, value_name = "ACCOUNT", conflicts_with = "ids")]
+    pub all: Option<String>,
+}
+
+/// Conflicts.
+#[derive(Debug, Subcommand)]
+pub enum ConflictsCommand {
+    /// List them, with which value stands
+    List {
+        /// Only of this account
+        account: Option<String>,
+    },
+}
+
+/// People.
+#[derive(Debug, Subcommand)]
+pub enum PeopleCommand {
+    /// List people
+    List {
+        /// Words at the beginning of name, company, e-mail or phone
+        text: Option<String>,
+        /// Only those of this owner
+        #[arg(long)]
+        owner: Option<String>,
+        /// Those in the trash
+        #[arg(long)]
+        trash: bool,
+        /// How many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one person with its links
+    Show {
+        /// Its id
+        person: String,
+    },
+    /// Add a person
+    Add {
+        /// Who owns it
+        #[arg(long)]
+        owner: Option<String>,
+        /// Who else may see it
+        #[arg(long, value_enum)]
+        visible_to: Option<VisibleToArg>,
+        /// What it says
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change what a person says
+    Edit {
+        /// Its id
+        person: String,
+        /// What changes
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Move people into the trash
+    Delete {
+        /// Their ids
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
+    /// Take people back out of the trash
+    Restore {
+        /// Their ids
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
+    /// Give a person another owner, or show it to others
+    Set {
+        /// Its id
+        person: String,
+        /// The new owner
+        #[arg(long)]
+        owner: Option<String>,
+        /// Who else may see it
+        #[arg(long, value_enum)]
+        visible_to: Option<VisibleToArg>,
+    },
+    /// Let a user follow a person
+    Follow {
+        /// The person's id
+        person: String,
+        /// The user
+        user: String,
+    },
+    /// Let a user follow a person no more
+    Unfollow {
+        /// The person's id
+        person: String,
+        /// The user
+        user: String,
+    },
+}
+
+/// What a person says.
+#[derive(Debug, Default, Args)]
+pub struct Fields {
+    /// Given name
+    #[arg(long)]
+    pub given: Option<String>,
+    /// Family name
+    #[arg(long)]
+    pub family: Option<String>,
+    /// The name as shown
+    #[arg(long)]
+    pub display: Option<String>,
+    /// Company
+    #[arg(long)]
+    pub company: Option<String>,
+    /// Job title
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Note
+    #[arg(long)]
+    pub note: Option<String>,
+    /// Birthday, as 1980-04-15 or --04-15
+    #[arg(long, allow_hyphen_values = true)]
+    pub birthday: Option<String>,
+    /// Add an e-mail address, such as `work=ann@example.com`; may be given several times
+    #[arg(long, value_name = "[LABEL=]ADDRESS")]
+    pub email: Vec<String>,
+    /// Add a telephone number; may be given several times
+    #[arg(long, value_name = "[LABEL=]NUMBER")]
+    pub phone: Vec<String>,
+    /// Remove an e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    pub remove_email: Vec<String>,
+    /// Remove a telephone number
+    #[arg(long, value_name = "NUMBER")]
+    pub remove_phone: Vec<String>,
+    /// Empty a field
+    #[arg(long, value_name = "FIELD", value_parser = |text: &str| text.parse::<Field>())]
+    pub clear: Vec<Field>,
+    /// Set any field as a whole, as JSON, such as `nicknames=[{"value":"Annie"}]`
+    #[arg(long, value_name = "FIELD=JSON")]
+    pub field: Vec<String>,
+}
+
+/// The configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say what is wrong with it, if anything
+    Check,
+    /// Show every setting and where it was made; secrets are hidden
+    Show,
+    /// Make a new key for stored passwords, and seal them under it
+    RotateKey,
+}

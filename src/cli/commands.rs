@@ -1,0 +1,381 @@
+//! What each command does: requests, and what is made of the answers. Those about people stand in `people`.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
+
+use clap::CommandFactory;
+use hyper::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::args::{
+    AccountCommand, AccountSet, Cli, Command, ConfigCommand, ConflictsCommand, HeldCommand, HeldWhich, MappingCommand,
+    RolesCommand, RunsCommand, UsersCommand,
+};
+use super::client::{Client, part};
+use super::{CliError, Exit, Style, people, print, show};
+use crate::api::types::{
+    AccountAdded, AccountShown, Check, ConflictShown, Event, GroupShown, HeldAnswer, HeldShown, MappingRow, NewAccount,
+    NewRole, NewUser, PresentChoice, PreviewShown, RoleShown, Rotated, RunShown, SettingsAnswer, SettingsPatch,
+    StatusShown, TallyShown, UserShown, WhyShown,
+};
+use crate::ids::HeldId;
+use crate::secret::Secret;
+use crate::sync::view::Answer;
+
+pub(super) async fn run(command: Command, client: &Client, style: Style) -> Result<Exit, CliError> {
+    match command {
+        Command::Serve | Command::Config(ConfigCommand::Check | ConfigCommand::Show) => {
+            Err(CliError::usage("this command is not for the socket"))
+        }
+        Command::Status => {
+            let status: StatusShown = client.get("/status").await?;
+            style.answer(&status, show::status);
+            Ok(Exit::Ok)
+        }
+        Command::Users(command) => users(command, client, style).await,
+        Command::Roles(command) => roles(command, client, style).await,
+        Command::Account(command) => Box::pin(account(command, client, style)).await,
+        Command::Groups { account } => {
+            let groups: Vec<GroupShown> = client.get(&format!("/accounts/{}/groups", part(&account))).await?;
+            style.answer(&groups, |groups| show::groups(groups));
+            Ok(Exit::Ok)
+        }
+        Command::Mapping(MappingCommand::Show { account }) => {
+            let rows: Vec<MappingRow> = client.get(&format!("/accounts/{}/mapping", part(&account))).await?;
+            style.answer(&rows, |rows| show::mapping(rows));
+            Ok(Exit::Ok)
+        }
+        Command::Preview { account, fields } => {
+            let preview = preview(&account, client, style).await?;
+            style.answer(&preview, |preview| show::preview(preview, fields));
+            Ok(if preview.held || preview.undecided > 0 { Exit::Waits } else { Exit::Ok })
+        }
+        Command::Refresh { account, wait } => refresh(account, wait, client, style).await,
+        Command::Verify { account } => {
+            let path = format!("/accounts/{}/verify", part(&account));
+            let Event::Verified(verified) = follow(&path, client, style).await? else {
+                return Err(CliError::new(Exit::Failed, "the daemon gave no comparison"));
+            };
+            style.answer(&verified, show::verified);
+            Ok(if verified.differences.is_empty() { Exit::Ok } else { Exit::Failed })
+        }
+        Command::Why { subject } => {
+            let rows: Vec<WhyShown> = client.get(&format!("/why/{}", part(&subject))).await?;
+            style.answer(&rows, |rows| show::why(rows));
+            Ok(Exit::Ok)
+        }
+        Command::Runs(RunsCommand::List { account, limit }) => {
+            let of = account.map(|account| format!("&account={}", part(&account))).unwrap_or_default();
+            let runs: Vec<RunShown> = client.get(&format!("/runs?limit={limit}{of}")).await?;
+            style.answer(&runs, |runs| show::runs(runs));
+            Ok(Exit::Ok)
+        }
+        Command::Runs(RunsCommand::Show { run }) => {
+            let run: RunShown = client.get(&format!("/runs/{}", part(&run))).await?;
+            style.answer(&run, show::run);
+            Ok(Exit::Ok)
+        }
+        Command::Held(command) => held(command, client, style).await,
+        Command::Conflicts(ConflictsCommand::List { account }) => {
+            let of = account.map(|account| format!("?account={}", part(&account))).unwrap_or_default();
+            let rows: Vec<ConflictShown> = client.get(&format!("/conflicts{of}")).await?;
+            style.answer(&rows, |rows| show::conflicts(rows));
+            Ok(Exit::Ok)
+        }
+        Command::People(command) => people::run(command, client, style).await,
+        Command::Doctor => {
+            let checks: Vec<Check> = client.get("/doctor").await?;
+            style.answer(&checks, |checks| show::checks(checks));
+            Ok(if checks.iter().all(|check| check.ok) { Exit::Ok } else { Exit::Failed })
+        }
+        Command::Config(ConfigCommand::RotateKey) => {
+            let rotated: Rotated = client.post("/keys/rotate", None::<&()>).await?;
+            style.answer(&rotated, |rotated| {
+                format!("{} stored passwords are sealed under the new key {}", rotated.sealed, rotated.key)
+            });
+            Ok(Exit::Ok)
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "contactd", &mut text);
+            print(&String::from_utf8_lossy(&text));
+            Ok(Exit::Ok)
+        }
+        Command::Man { command } => man(&command),
+    }
+}
+
+impl Style {
+    /// Prints an answer, for programs or for people.
+    pub(super) fn answer<T: serde::Serialize>(self, answer: &T, words: impl FnOnce(&T) -> String) {
+        if self.json {
+            // What was read from JSON can be written as such.
+            print(&serde_json::to_string_pretty(answer).unwrap_or_default());
+        } else {
+            print(&words(answer));
+        }
+    }
+}
+
+async fn users(command: UsersCommand, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let user: UserShown = match command {
+        UsersCommand::List => {
+            let users: Vec<UserShown> = client.get("/users").await?;
+            style.answer(&users, |users| show::users(users));
+            return Ok(Exit::Ok);
+        }
+        UsersCommand::Show { user } => client.get(&format!("/users/{}", part(&user))).await?,
+        UsersCommand::Add { email, name, role, admin, restricted, sees_followed_users } => {
+            let new = NewUser { name, email, role, admin, restricted, sees_followed_users };
+            client.post("/users", Some(&new)).await?
+        }
+    };
+    style.answer(&user, |user| show::users(std::slice::from_ref(user)));
+    Ok(Exit::Ok)
+}
+
+async fn roles(command: RolesCommand, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let roles: Vec<RoleShown> = match command {
+        RolesCommand::List => client.get("/roles").await?,
+        RolesCommand::Add { name, parent } => vec![client.post("/roles", Some(&NewRole { name, parent })).await?],
+    };
+    style.answer(&roles, |roles| show::roles(roles));
+    Ok(Exit::Ok)
+}
+
+async fn account(command: AccountCommand, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let shown: AccountShown = match command {
+        AccountCommand::List => {
+            let all: Vec<AccountShown> = client.get("/accounts").await?;
+            style.answer(&all, |all| show::accounts(all));
+            return Ok(Exit::Ok);
+        }
+        AccountCommand::Add { email, user, provider, server, trust, password_file } => {
+            let password = password(password_file.as_deref(), &email)?.expose().to_owned();
+            let new = NewAccount { email, user, provider, server, trust, password };
+            let added: AccountAdded = client.post("/accounts", Some(&new)).await?;
+            style.answer(&added, show::added);
+            return Ok(Exit::Ok);
+        }
+        AccountCommand::Show { account } => client.get(&format!("/accounts/{}", part(&account))).await?,
+        AccountCommand::Set(set) => return account_set(set, client, style).await,
+        AccountCommand::Start { account, yes } => return start(&account, yes, client, style).await,
+        AccountCommand::Pause { account } => {
+            client.post(&format!("/accounts/{}/pause", part(&account)), None::<&()>).await?
+        }
+        AccountCommand::Resume { account } => {
+            client.post(&format!("/accounts/{}/resume", part(&account)), None::<&()>).await?
+        }
+        AccountCommand::Remove { account, yes } => {
+            if !yes && !agreed(&format!("Forget the credentials of {account}? Its people are kept."))? {
+                return Ok(Exit::Waits);
+            }
+            client.ask(Method::DELETE, &format!("/accounts/{}", part(&account)), None::<&()>).await?
+        }
+    };
+    style.answer(&shown, show::account);
+    Ok(Exit::Ok)
+}
+
+async fn account_set(set: AccountSet, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let path = format!("/accounts/{}", part(&set.account));
+    let present = match (set.push_edits, set.agree_present) {
+        (true, _) => Some(PresentChoice::Push),
+        (_, true) => Some(PresentChoice::Agree),
+        _ => None,
+    };
+    let mut patch = SettingsPatch {
+        group: set.group,
+        direction: set.direction.map(Into::into),
+        visible_to: set.visible_to.map(Into::into),
+        push: set.push.map(Into::into),
+        conflicts: set.conflicts.map(Into::into),
+        deletes: set.deletes.map(Into::into),
+        on_leave: set.on_leave.map(Into::into),
+        mapping: set.map.into_iter().collect(),
+        guard: None,
+        present,
+        confirm: set.yes,
+    };
+    let mut answer: SettingsAnswer = client.ask(Method::PATCH, &path, Some(&patch)).await?;
+    let nothing_follows = answer.preview == PreviewShown::default();
+    if !set.yes && answer.asks.is_empty() {
+        let asks = !nothing_follows;
+        if asks && !style.json {
+            print(&show::preview(&answer.preview, false));
+        }
+        if !asks || agreed("Make this change?")? {
+            patch.confirm = true;
+            answer = client.ask(Method::PATCH, &path, Some(&patch)).await?;
+        }
+    }
+    let waits = !answer.asks.is_empty() || !set.yes && !answer.changed && !nothing_follows;
+    style.answer(&answer, show::settings);
+    Ok(if waits { Exit::Waits } else { Exit::Ok })
+}
+
+/// Shows what the first sync would do, does it, and shows what came otherwise.
+async fn start(account: &str, yes: bool, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let path = format!("/accounts/{}", part(account));
+    let before: AccountShown = client.get(&path).await?;
+    let mut expected = None;
+    if before.state == "setup" {
+        let preview = preview(account, client, style).await?;
+        if !style.json {
+            print(&show::preview(&preview, false));
+        }
+        if !yes && !agreed("Start syncing?")? {
+            return Ok(Exit::Waits);
+        }
+        expected = Some(preview);
+    }
+    let _: AccountShown = client.post(&format!("{path}/start"), None::<&()>).await?;
+    let event = follow(&format!("{path}/refresh?wait=true"), client, style).await?;
+    style.answer(&event, |event| match (event, &expected) {
+        (Event::Done { tally, .. }, Some(expected)) => show::done(tally) + &show::otherwise(expected, tally),
+        (Event::Done { tally, .. }, None) => show::done(tally),
+        _ => String::new(),
+    });
+    Ok(waits(&event))
+}
+
+async fn preview(account: &str, client: &Client, style: Style) -> Result<PreviewShown, CliError> {
+    match follow(&format!("/accounts/{}/preview", part(account)), client, style).await? {
+        Event::Previewed(preview) => Ok(preview),
+        _ => Err(CliError::new(Exit::Failed, "the daemon gave no preview")),
+    }
+}
+
+async fn refresh(account: Option<String>, wait: bool, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let accounts: Vec<AccountShown> = match (account, wait) {
+        (Some(account), true) => vec![client.get(&format!("/accounts/{}", part(&account))).await?],
+        (Some(account), false) => {
+            vec![client.post(&format!("/accounts/{}/refresh", part(&account)), None::<&()>).await?]
+        }
+        (None, false) => client.post("/refresh", None::<&()>).await?,
+        (None, true) => {
+            let all: Vec<AccountShown> = client.get("/accounts").await?;
+            all.into_iter().filter(|account| account.state == "active").collect()
+        }
+    };
+    if !wait {
+        style.answer(&accounts, |accounts| format!("{} accounts are synced now", accounts.len()));
+        return Ok(Exit::Ok);
+    }
+    let mut events = Vec::new();
+    for account in &accounts {
+        events.push(follow(&format!("/accounts/{}/refresh?wait=true", account.id), client, style).await?);
+    }
+    style.answer(&events, |events| {
+        let line = |(account, event): (&AccountShown, &Event)| match event {
+            Event::Done { tally, .. } => format!("{}: {}", account.address, show::done(tally)),
+            _ => account.address.clone(),
+        };
+        accounts.iter().zip(events).map(line).collect::<Vec<_>>().join("")
+    });
+    Ok(if events.iter().all(|event| waits(event) == Exit::Ok) { Exit::Ok } else { Exit::Waits })
+}
+
+fn waits(event: &Event) -> Exit {
+    match event {
+        Event::Done { tally: TallyShown { held: 1.., .. }, .. } => Exit::Waits,
+        _ => Exit::Ok,
+    }
+}
+
+/// Follows something long with a bar, if somebody looks.
+async fn follow(path: &str, client: &Client, style: Style) -> Result<Event, CliError> {
+    let bar = if style.bars { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    let outcome = client
+        .follow(path, |event| {
+            if let Event::Progress { phase, read, tally } = event {
+                let changed = |c: &crate::api::types::CountsShown| c.added + c.updated + c.deleted;
+                let (here, there) = (changed(&tally.here), changed(&tally.there));
+                bar.set_message(format!("{phase}: {read} read, {here} changed here, {there} there"));
+            }
+        })
+        .await;
+    bar.finish_and_clear();
+    outcome
+}
+
+async fn held(command: HeldCommand, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let (which, answer) = match command {
+        HeldCommand::List { account } => {
+            let rows = list_held(account.as_deref(), client).await?;
+            style.answer(&rows, |rows| show::held(rows));
+            return Ok(if rows.iter().any(|row| row.answer.is_none()) { Exit::Waits } else { Exit::Ok });
+        }
+        HeldCommand::Confirm(which) => (which, Answer::Confirmed),
+        HeldCommand::Reject(which) => (which, Answer::Rejected),
+    };
+    let HeldWhich { ids, all } = which;
+    let ids: Vec<HeldId> = match all {
+        Some(account) => {
+            let rows = list_held(Some(&account), client).await?;
+            rows.into_iter().filter(|row| row.answer.is_none()).map(|row| row.id).collect()
+        }
+        None => {
+            let read = |id: &String| id.parse().map_err(|error| CliError::usage(format!("{error}")));
+            ids.iter().map(read).collect::<Result<_, _>>()?
+        }
+    };
+    let answered: usize = client.post("/held", Some(&HeldAnswer { ids, answer })).await?;
+    style.answer(&answered, |n| format!("{n} deletions answered; they are carried out now"));
+    Ok(Exit::Ok)
+}
+
+async fn list_held(account: Option<&str>, client: &Client) -> Result<Vec<HeldShown>, CliError> {
+    let of = account.map(|account| format!("?account={}", part(account))).unwrap_or_default();
+    client.get(&format!("/held{of}")).await
+}
+
+/// Asks yes or no. Where nobody can answer, the answer is no, and it says how to say yes.
+pub(super) fn agreed(question: &str) -> Result<bool, CliError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::new(Exit::Waits, format!("{question} Nothing was changed; say --yes to do it")));
+    }
+    let mut out = std::io::stderr();
+    let mut line = String::new();
+    let asked = write!(out, "{question} [y/N] ").and_then(|()| out.flush());
+    asked.and_then(|()| std::io::stdin().read_line(&mut line)).map_err(|e| CliError::usage(e.to_string()))?;
+    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn password(file: Option<&Path>, address: &str) -> Result<Secret, CliError> {
+    let text = match file {
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map(|_| text)
+        }
+        Some(path) => std::fs::read_to_string(path),
+        None if std::io::stdin().is_terminal() => rpassword::prompt_password(format!("Password for {address}: ")),
+        None => return Err(CliError::usage("give the password by --password-file FILE, or `-` for standard input")),
+    };
+    let text = text.map_err(|error| CliError::usage(format!("the password can't be read: {error}")))?;
+    let first = text.lines().next().unwrap_or_default().trim_end_matches('\r');
+    if first.is_empty() {
+        return Err(CliError::usage("the password is empty"));
+    }
+    Ok(Secret::from(first))
+}
+
+fn man(command: &[String]) -> Result<Exit, CliError> {
+    let mut of = Cli::command();
+    of.build();
+    let mut found = &of;
+    for name in command {
+        found = found
+            .find_subcommand(name)
+            .ok_or_else(|| CliError::usage(format!("there is no command '{}'", command.join(" "))))?;
+    }
+    let page = clap_mangen::Man::new(found.clone());
+    let mut text = Vec::new();
+    page.render(&mut text).map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+    print(&String::from_utf8_lossy(&text));
+    Ok(Exit::Ok)
+}

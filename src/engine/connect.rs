@@ -1,0 +1,287 @@
+//! Accounts come and go: signing in, signing in again, being removed.
+//!
+//! Owns: the way from what is stored of an account to its adapter, rule 15, and the sealing of passwords. Must not: give a
+//! password to anybody but the adapter. Start reading at [`Connector::add`].
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::Engine;
+use crate::ids::{AccountId, UserId};
+pub use crate::provider::registry::Wanted;
+use crate::provider::registry::{Reached, Registry, RegistryError};
+use crate::provider::{Group, Provider, ProviderError, Retry};
+use crate::seal::{KeyError, KeyId, Keyring, SealError, Secret};
+use crate::store::{Account, AccountState, Change, Commit, StoreError};
+use crate::sync::settings::Settings;
+
+/// Opens accounts, and adds and removes them.
+pub struct Connector {
+    engine: Arc<Engine>,
+    registry: Registry,
+    keys: RwLock<Keyring>,
+    key_file: PathBuf,
+    /// Where systemd put the key, if it did: then a rotation writes a file that is to be put there.
+    credentials: Option<PathBuf>,
+}
+
+/// An account can't be reached, added or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no such account.
+    #[error("there is no such account")]
+    NoAccount,
+    /// Its password was forgotten.
+    #[error("no password is stored for this account; add it again with `contactd account add`")]
+    NoSecret,
+    /// Another user has it.
+    #[error("this mailbox is connected by another user; it can be live only once: have it removed there first")]
+    TakenByOther,
+    /// How it is reached is not known.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The provider refuses, or is away.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The password can't be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The key file can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ConnectError {
+    /// Whether trying again is useless until a person has done something.
+    pub fn needs_person(&self) -> bool {
+        match self {
+            Self::NoSecret | Self::Registry(_) | Self::Seal(_) => true,
+            Self::Provider(error) => error.retry == Retry::AfterHuman,
+            Self::NoAccount | Self::TakenByOther | Self::Key(_) | Self::Store(_) => false,
+        }
+    }
+}
+
+/// An account that was added.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// As it is stored now.
+    pub account: Account,
+    /// Whether it is new, was removed and is back, or was there and signed in again.
+    pub how: How,
+    /// Its groups, to choose the sync group from.
+    pub groups: Vec<Group>,
+}
+
+/// What adding came to (rule 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// A mailbox that this user never had here.
+    New,
+    /// It was removed; its links and intents are found again.
+    Returned,
+    /// It was there; only the password is new.
+    SignedIn,
+}
+
+impl Connector {
+    /// Over that engine's store.
+    pub fn new(
+        engine: Arc<Engine>,
+        registry: Registry,
+        keys: Keyring,
+        key_file: &Path,
+        credentials: Option<PathBuf>,
+    ) -> Self {
+        Self { engine, registry, keys: RwLock::new(keys), key_file: key_file.to_path_buf(), credentials }
+    }
+
+    /// The account's adapter, for one run.
+    ///
+    /// # Errors
+    /// When there is no such account, no password, or either can't be read.
+    pub async fn open(&self, account: AccountId) -> Result<Box<dyn Provider>, ConnectError> {
+        let account = self.engine.store().account(account).await?.ok_or(ConnectError::NoAccount)?;
+        let sealed = self.engine.store().secret(account.id).await?.ok_or(ConnectError::NoSecret)?;
+        let secret = self.keys().open(&sealed, account.id.0.as_bytes())?;
+        Ok(self.registry.open(account.id, &account.provider, &account.connection, &secret)?)
+    }
+
+    /// Adds an account: finds its provider, signs in, lists its groups, and leaves it in `setup`. The same mailbox of the
+    /// same user is found again, whether it was removed or not; nothing is created then (rule 15).
+    ///
+    /// # Errors
+    /// When it can't be reached or signed in to, or another user has it.
+    pub async fn add(
+        &self,
+        user: UserId,
+        wanted: &Wanted,
+        secret: &Secret,
+        defaults: Settings,
+    ) -> Result<Added, ConnectError> {
+        let Reached { kind, connection } = self.registry.reach(wanted)?;
+        let id: AccountId = self.engine.new_id();
+        let provider = self.registry.open(id, &kind, &connection, secret)?;
+        let mailbox = provider.check().await;
+        let groups = match mailbox {
+            Ok(_) => provider.groups().await,
+            Err(_) => Ok(Vec::new()),
+        };
+        self.registry.forget(id);
+        let (mailbox, groups) = (mailbox?, groups?);
+        let connection = provider.learnt().unwrap_or(connection);
+
+        let known = self.engine.store().accounts().await?;
+        let same: Vec<&Account> =
+            known.iter().filter(|a| a.tenant == mailbox.tenant && a.subject == mailbox.subject).collect();
+        if same.iter().any(|a| a.user != user && a.state != AccountState::Removed) {
+            return Err(ConnectError::TakenByOther);
+        }
+        let ours = same.iter().filter(|a| a.user == user).max_by_key(|a| (a.state != AccountState::Removed, a.created));
+        let now = self.engine.now();
+        let (account, how) = match ours {
+            Some(old) if old.state == AccountState::Removed => {
+                (Account { state: AccountState::Setup, ..Account::clone(old) }, How::Returned)
+            }
+            Some(old) => {
+                let state = match &old.state {
+                    AccountState::Reconnect { .. } => AccountState::Active,
+                    other => other.clone(),
+                };
+                (Account { state, ..Account::clone(old) }, How::SignedIn)
+            }
+            None => {
+                let new = Account {
+                    id,
+                    user,
+                    provider: kind.clone(),
+                    tenant: mailbox.tenant,
+                    subject: mailbox.subject,
+                    address: String::new(),
+                    state: AccountState::Setup,
+                    settings: defaults,
+                    connection: serde_json::Value::Null,
+                    created: now,
+                    synced: None,
+                };
+                (new, How::New)
+            }
+        };
+        let account = Account { provider: kind, address: wanted.address.clone(), connection, ..account };
+        let sealed = self.keys().seal(secret, account.id.0.as_bytes())?;
+        let mut commit = Commit::new(None, now);
+        commit.changes.push(Change::PutAccount(Box::new(account.clone())));
+        commit.changes.push(Change::PutSecret(account.id, Some(sealed)));
+        self.engine.store().commit(commit).await?;
+        Ok(Added { account, how, groups })
+    }
+
+    /// Signs in and asks whose mailbox it is, without changing anything.
+    ///
+    /// # Errors
+    /// When it can't be reached or signed in to.
+    pub async fn check(&self, account: AccountId) -> Result<(), ConnectError> {
+        self.open(account).await?.check().await?;
+        Ok(())
+    }
+
+    /// The account's groups.
+    ///
+    /// # Errors
+    /// When it can't be reached or signed in to.
+    pub async fn groups(&self, account: AccountId) -> Result<Vec<Group>, ConnectError> {
+        Ok(self.open(account).await?.groups().await?)
+    }
+
+    /// Forgets the account's credentials; people are kept, links stay and wait (rule 15).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove(&self, mut account: Account) -> Result<(), ConnectError> {
+        let mut commit = Commit::new(None, self.engine.now());
+        commit.changes.push(Change::PutSecret(account.id, None));
+        self.registry.forget(account.id);
+        account.state = AccountState::Removed;
+        commit.changes.push(Change::PutAccount(Box::new(account)));
+        Ok(self.engine.store().commit(commit).await?)
+    }
+
+    /// Makes a new key, seals every stored secret under it, and then drops the older keys. How many were sealed anew.
+    ///
+    /// # Errors
+    /// When the key file can't be written, or a secret can't be opened; then the older keys stay.
+    pub async fn rotate(&self) -> Result<(usize, KeyId), ConnectError> {
+        let rotated = self.keys().rotate(&self.key_file)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = rotated.clone();
+        let mut moved = 0;
+        for account in self.engine.store().accounts().await? {
+            let Some(sealed) = self.engine.store().secret(account.id).await? else { continue };
+            let Some(anew) = rotated.reseal(&sealed, account.id.0.as_bytes())? else { continue };
+            let mut commit = Commit::new(None, self.engine.now());
+            commit.changes.push(Change::PutSecret(account.id, Some(anew)));
+            self.engine.store().commit(commit).await?;
+            moved += 1;
+        }
+        // With a key from systemd the file still has to be put in the credential's place: until then both must open.
+        if self.credentials.is_none() {
+            let alone = rotated.drop_older(&self.key_file)?;
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = alone;
+        }
+        Ok((moved, rotated.active()))
+    }
+
+    /// Whether the key file, or systemd's credential, can still be read.
+    ///
+    /// # Errors
+    /// When it can't; says what to do.
+    pub fn check_keys(&self) -> Result<(), ConnectError> {
+        Keyring::load(self.credentials.as_deref(), &self.key_file).map(drop).map_err(ConnectError::Key)
+    }
+
+    fn keys(&self) -> Keyring {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Engine {
+    /// Puts an account into state `reconnect`, with the reason.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn needs_sign_in(&self, account: AccountId, reason: &str) -> Result<(), StoreError> {
+        let Some(mut account) = self.store.account(account).await? else { return Ok(()) };
+        if account.state != AccountState::Active {
+            return Ok(());
+        }
+        account.state = AccountState::Reconnect { reason: reason.to_owned() };
+        let mut commit = Commit::new(None, self.now());
+        commit.changes.push(Change::PutAccount(Box::new(account)));
+        self.store.commit(commit).await
+    }
+
+    /// Keeps what an adapter has found, so that the next run need not look for it again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keep_learnt(&self, account: AccountId, provider: &dyn Provider) -> Result<(), StoreError> {
+        let Some(learnt) = provider.learnt() else { return Ok(()) };
+        let Some(mut account) = self.store.account(account).await? else { return Ok(()) };
+        if account.connection == learnt || account.state == AccountState::Removed {
+            return Ok(());
+        }
+        account.connection = learnt;
+        let mut commit = Commit::new(None, self.now());
+        commit.changes.push(Change::PutAccount(Box::new(account)));
+        self.store.commit(commit).await
+    }
+
+    /// Gives back the lease of a run that was broken off.
+    pub async fn let_go(&self, account: AccountId) {
+        if let Ok(Some(lease)) = self.store.lease(account, &self.holder, self.now(), self.options.lease).await {
+            let _ = self.store.release(&lease).await;
+        }
+    }
+}

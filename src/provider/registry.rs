@@ -1,0 +1,238 @@
+//! Which kinds of accounts there are, and how one is opened.
+//!
+//! Owns: the one match from a kind to its adapter, the shared client, the gates of accounts, and which kind an address
+//! belongs to. Must not: know the store: settings and secrets come in, what was learnt goes out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Provider;
+use super::carddav::Carddav;
+use super::carddav::settings::{CarddavSettings, Flavour};
+use super::dns::Resolver;
+use super::http::gate::Gate;
+use super::http::trust::is_loopback;
+use super::http::{Http, auth};
+use crate::clock::World;
+use crate::ids::AccountId;
+use crate::secret::Secret;
+
+/// iCloud.
+pub const ICLOUD: &str = "icloud";
+/// Any CardDAV server.
+pub const CARDDAV: &str = "carddav";
+/// All kinds.
+pub const KINDS: [&str; 2] = [ICLOUD, CARDDAV];
+
+/// Opens accounts: one for the whole daemon.
+pub struct Registry {
+    http: Http,
+    resolver: Arc<dyn Resolver>,
+    world: Arc<dyn World>,
+    /// Whether servers on this machine may be reached without TLS.
+    plain_loopback: bool,
+    /// An account's gate outlives its runs: a server's "wait" holds for the next run too.
+    gates: Mutex<HashMap<AccountId, Arc<Gate>>>,
+}
+
+/// What a user says about an account to be added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The address to sign in with.
+    pub address: String,
+    /// The kind, if the user said so.
+    pub kind: Option<String>,
+    /// The server, if the user said so.
+    pub server: Option<String>,
+    /// Further hosts that may be given the password.
+    pub trust: Vec<String>,
+}
+
+/// How an account is to be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The kind.
+    pub kind: String,
+    /// The adapter's settings.
+    pub connection: serde_json::Value,
+}
+
+/// An account can't be reached as it is described.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// No such kind.
+    #[error("there is no provider '{0}'; choose icloud or carddav")]
+    UnknownKind(String),
+    /// The provider is known, and not supported yet.
+    #[error("{0} is not supported yet; this version syncs iCloud and CardDAV servers")]
+    NotYet(&'static str),
+    /// The address is none.
+    #[error("'{0}' is not an e-mail address; give --server with the address of the CardDAV server")]
+    NoAddress(String),
+    /// What is stored of the account can't be read.
+    #[error("the account's stored connection can't be read ({0}); remove the account and add it again")]
+    Damaged(String),
+}
+
+impl Registry {
+    /// Over that client.
+    pub fn new(http: Http, resolver: Arc<dyn Resolver>, world: Arc<dyn World>, plain_loopback: bool) -> Self {
+        Self { http, resolver, world, plain_loopback, gates: Mutex::default() }
+    }
+
+    /// An account's adapter, for one run.
+    ///
+    /// # Errors
+    /// When the kind is unknown or the connection can't be read.
+    pub fn open(
+        &self,
+        account: AccountId,
+        kind: &str,
+        connection: &serde_json::Value,
+        secret: &Secret,
+    ) -> Result<Box<dyn Provider>, RegistryError> {
+        match kind {
+            ICLOUD | CARDDAV => {
+                let settings: CarddavSettings = serde_json::from_value(connection.clone())
+                    .map_err(|error| RegistryError::Damaged(error.to_string()))?;
+                let gate = self.gate(account, || Gate::new(settings.pace()));
+                let password = auth::Secret::new(secret.expose());
+                let (resolver, world) = (Arc::clone(&self.resolver), Arc::clone(&self.world));
+                Ok(Box::new(Carddav::new(settings, password, self.http.clone(), gate, resolver, world)))
+            }
+            _ => Err(RegistryError::UnknownKind(kind.to_owned())),
+        }
+    }
+
+    fn gate(&self, account: AccountId, make: impl FnOnce() -> Gate) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(account).or_insert_with(|| Arc::new(make())))
+    }
+
+    /// Forgets what it keeps of an account.
+    pub fn forget(&self, account: AccountId) {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
+    }
+
+    /// Which provider that is, and how to reach it: as the user says, else by the address. For a domain that is nobody's
+    /// we know, the adapter asks DNS for a CardDAV server when it signs in (RFC 6764 §6).
+    ///
+    /// # Errors
+    /// When the kind is unknown or not supported yet, or there is no telling from what was given.
+    pub fn reach(&self, wanted: &Wanted) -> Result<Reached, RegistryError> {
+        let domain = wanted.address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase()).unwrap_or_default();
+        let server = wanted.server.clone().unwrap_or_default();
+        let flavour = match (wanted.kind.as_deref(), known(&domain)) {
+            (Some(ICLOUD), _) => Flavour::ICloud,
+            (Some(CARDDAV), Some(Known::Fastmail)) if server.is_empty() => Flavour::Fastmail,
+            (Some(CARDDAV), _) => Flavour::Generic,
+            (Some(other), _) => return Err(RegistryError::UnknownKind(other.to_owned())),
+            (None, _) if server.contains("icloud.com") => Flavour::ICloud,
+            (None, _) if !server.is_empty() => Flavour::Generic,
+            (None, Some(Known::Icloud)) => Flavour::ICloud,
+            (None, Some(Known::Fastmail)) => Flavour::Fastmail,
+            (None, Some(Known::NotYet(name))) => return Err(RegistryError::NotYet(name)),
+            (None, None) => Flavour::Generic,
+        };
+        if server.is_empty() && domain.is_empty() && flavour == Flavour::Generic {
+            return Err(RegistryError::NoAddress(wanted.address.clone()));
+        }
+        let at_home = url::Url::parse(&server).is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
+        let settings = CarddavSettings {
+            url: server,
+            user: wanted.address.clone(),
+            flavour,
+            trust: wanted.trust.clone(),
+            plain_loopback: self.plain_loopback && at_home,
+            ..CarddavSettings::default()
+        };
+        let kind = if flavour == Flavour::ICloud { ICLOUD } else { CARDDAV };
+        let connection = serde_json::to_value(settings).map_err(|error| RegistryError::Damaged(error.to_string()))?;
+        Ok(Reached { kind: kind.to_owned(), connection })
+    }
+}
+
+enum Known {
+    Icloud,
+    Fastmail,
+    NotYet(&'static str),
+}
+
+/// Whose domain that is, if it is one of the large providers'.
+fn known(domain: &str) -> Option<Known> {
+    Some(match domain {
+        "icloud.com" | "me.com" | "mac.com" => Known::Icloud,
+        "fastmail.com" | "fastmail.fm" => Known::Fastmail,
+        "gmail.com" | "googlemail.com" => Known::NotYet("Google"),
+        "outlook.com" | "hotmail.com" | "live.com" | "msn.com" => Known::NotYet("Outlook.com"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::System;
+    use crate::provider::dns::{DnsError, Srv};
+    use crate::provider::http::HttpSettings;
+
+    struct NoDns;
+
+    #[async_trait::async_trait]
+    impl Resolver for NoDns {
+        async fn srv(&self, _: &str) -> Result<Vec<Srv>, DnsError> {
+            Ok(Vec::new())
+        }
+        async fn txt(&self, _: &str) -> Result<Vec<String>, DnsError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn the_provider_is_found_by_the_address_unless_the_user_says_it() {
+        let http = Http::new(HttpSettings::default(), Arc::new(System)).unwrap();
+        let registry = Registry::new(http, Arc::new(NoDns), Arc::new(System), true);
+        let reach = |address: &str, kind: Option<&str>, server: Option<&str>| {
+            let wanted = Wanted {
+                address: address.to_owned(),
+                kind: kind.map(str::to_owned),
+                server: server.map(str::to_owned),
+                trust: Vec::new(),
+            };
+            match registry.reach(&wanted) {
+                Ok(reached) => format!("{} {}", reached.kind, reached.connection["flavour"].as_str().unwrap()),
+                Err(error) => error.to_string(),
+            }
+        };
+        let table = [
+            ("ann@icloud.com", None, None, "icloud i_cloud"),
+            ("ann@ME.com", None, None, "icloud i_cloud"),
+            ("ann@example.com", None, None, "carddav generic"),
+            ("ann@example.com", Some("icloud"), None, "icloud i_cloud"),
+            ("ann@icloud.com", Some("carddav"), Some("https://dav.example.com"), "carddav generic"),
+            ("ann", None, Some("https://dav.example.com"), "carddav generic"),
+            ("ann", None, Some("https://contacts.icloud.com"), "icloud i_cloud"),
+        ];
+        for (address, kind, server, expected) in table {
+            assert_eq!(reach(address, kind, server), expected, "{address} {kind:?} {server:?}");
+        }
+        assert!(reach("ann", None, None).contains("--server"));
+        assert!(reach("ann@gmail.com", None, None).contains("Google is not supported yet"));
+        assert!(reach("ann@example.com", Some("pigeon"), None).contains("choose icloud or carddav"));
+    }
+
+    #[test]
+    fn plain_http_only_to_this_machine_and_only_if_allowed() {
+        let http = Http::new(HttpSettings::default(), Arc::new(System)).unwrap();
+        for (allowed, server, expected) in [
+            (true, "http://127.0.0.1:8008", true),
+            (true, "http://dav.example.com", false),
+            (false, "http://127.0.0.1:8008", false),
+        ] {
+            let registry = Registry::new(http.clone(), Arc::new(NoDns), Arc::new(System), allowed);
+            let wanted = Wanted { server: Some(server.to_owned()), ..Wanted::default() };
+            let reached = registry.reach(&wanted).unwrap();
+            assert_eq!(reached.connection["plain_loopback"], expected, "{server}");
+        }
+    }
+}
