@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
-use crate::ids::RemoteId;
+use crate::ids::{GroupId, RemoteId};
 use crate::sync::caps;
 use crate::sync::settings::Scope;
 use crate::sync::view::{Groups, Roster};
@@ -24,9 +24,12 @@ fn folded(uid: &str) -> String {
 
 impl Membership {
     pub(super) fn new(rosters: Vec<Roster>) -> Self {
-        let mut new =
-            Self { rosters: rosters.into_iter().map(|r| (r.at.id.clone(), r)).collect(), groups_of: BTreeMap::new() };
-        new.index();
+        let groups = rosters.iter().map(|r| r.group.clone()).collect();
+        let rosters = rosters.into_iter().map(|r| (r.at.id.clone(), r)).collect();
+        let mut new = Self { rosters, groups_of: BTreeMap::new() };
+        for (group, member) in new.members(&groups) {
+            new.groups_of.entry(member).or_default().insert(group);
+        }
         new
     }
 
@@ -41,28 +44,48 @@ impl Membership {
     }
 
     /// The roster of that group.
-    pub(super) fn of_group(&self, group: &crate::ids::GroupId) -> Option<&Roster> {
+    pub(super) fn of_group(&self, group: &GroupId) -> Option<&Roster> {
         self.rosters.values().find(|r| r.group == *group)
     }
 
-    /// Takes over a roster, or its end; says whose groups changed by it.
+    /// Takes over a roster, or its end; says whose groups changed by it. Only its own group can change, and those that
+    /// have it within them.
     pub(super) fn change(&mut self, id: &RemoteId, roster: Option<Roster>) -> BTreeSet<String> {
-        let before = std::mem::take(&mut self.groups_of);
+        let mut groups = Groups::new();
+        for one in self.rosters.get(id).into_iter().chain(&roster) {
+            groups.insert(one.group.clone());
+            groups.append(&mut self.of(one.uid.as_deref()));
+        }
+        let before = self.members(&groups);
         match roster {
             Some(roster) => self.rosters.insert(id.clone(), roster),
             None => self.rosters.remove(id),
         };
-        self.index();
-        let uids: BTreeSet<&String> = before.keys().chain(self.groups_of.keys()).collect();
-        uids.into_iter().filter(|uid| before.get(*uid) != self.groups_of.get(*uid)).cloned().collect()
+        let after = self.members(&groups);
+        let mut changed = BTreeSet::new();
+        for (group, member) in before.difference(&after) {
+            if let Some(of) = self.groups_of.get_mut(member) {
+                of.remove(group);
+                if of.is_empty() {
+                    self.groups_of.remove(member);
+                }
+            }
+            changed.insert(member.clone());
+        }
+        for (group, member) in after.difference(&before) {
+            self.groups_of.entry(member.clone()).or_default().insert(group.clone());
+            changed.insert(member.clone());
+        }
+        changed
     }
 
-    fn index(&mut self) {
-        self.groups_of.clear();
+    /// The members of these groups and of the groups within them, each with its group.
+    fn members(&self, groups: &Groups) -> BTreeSet<(GroupId, String)> {
         let by_uid: BTreeMap<String, &Roster> =
             self.rosters.values().filter_map(|r| Some((folded(r.uid.as_ref()?), r))).collect();
-        for roster in self.rosters.values() {
-            // Each group's members and those of the groups within it; each group is walked once, so that circles end.
+        let mut members = BTreeSet::new();
+        for roster in self.rosters.values().filter(|r| groups.contains(&r.group)) {
+            // Each group is walked once, so that circles end.
             let mut walked = BTreeSet::new();
             let mut open = vec![roster];
             while let Some(inner) = open.pop() {
@@ -71,10 +94,11 @@ impl Membership {
                 }
                 for member in inner.members.iter().map(|m| folded(m)) {
                     open.extend(by_uid.get(&member));
-                    self.groups_of.entry(member).or_default().insert(roster.group.clone());
+                    members.insert((roster.group.clone(), member));
                 }
             }
         }
+        members
     }
 }
 
@@ -107,6 +131,26 @@ mod tests {
             name: id.to_owned(),
             uid: Some(uid.to_owned()),
             members: members.iter().map(|m| (*m).to_owned()).collect(),
+        }
+    }
+
+    /// What is changed step by step is what would be read anew.
+    #[test]
+    fn a_change_leaves_what_a_new_index_would_say() {
+        let members = ["x", "y", "A", "b", "C"];
+        let mut all = Membership::default();
+        let mut state = 7_usize;
+        for _ in 0..500 {
+            state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345) & 0x7fff_ffff;
+            let (id, uid) = (["a", "b", "c"][state / 8 % 3], ["A", "B", "c"][state / 32 % 3]);
+            let named: Vec<&str> = (0..5).filter(|n| state >> (10 + n) & 1 == 1).map(|n| members[n]).collect();
+            let before = all.groups_of.clone();
+            let changed = all.change(&id.into(), (state / 128 % 4 > 0).then(|| roster(id, uid, &named)));
+            let anew = Membership::new(all.rosters.values().cloned().collect());
+            assert_eq!(all.groups_of, anew.groups_of, "{state}");
+            let uids: BTreeSet<&String> = before.keys().chain(anew.groups_of.keys()).collect();
+            let differ = uids.into_iter().filter(|uid| before.get(*uid) != anew.groups_of.get(*uid)).cloned();
+            assert_eq!(changed, differ.collect(), "{state}");
         }
     }
 

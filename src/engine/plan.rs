@@ -14,6 +14,10 @@ use crate::sync::plan::{Decision, Step};
 use crate::sync::reconcile::{Meeting, reconcile};
 use crate::sync::view::{Base, Seen, Subject};
 
+/// How many bytes of pictures are stored in one commit: each is flushed to the disk, which takes longer than the pictures
+/// themselves, and none is worth a commit of its own.
+const PICTURES: usize = 2 * 1024 * 1024;
+
 /// What is decided for one subject.
 pub(super) struct Decided {
     pub(super) key: SubjectKey,
@@ -130,15 +134,16 @@ impl Running<'_> {
             return Ok(BTreeMap::new());
         }
         let mut aliases = self.store().photo_aliases(&wanted.into_iter().collect::<Vec<_>>()).await?;
+        let (mut commit, mut held) = (self.commit(), 0);
         for (key, subject) in page.iter_mut() {
             let Some((shown, agreed)) = photo_by_address(subject) else { continue };
             if aliases.contains_key(&shown.hash) || agreed.as_ref() == Some(&shown) {
                 continue;
             }
             let Some(Seen::Present(record)) = subject.seen.as_mut().map(|s| &mut s.seen) else { continue };
-            let mut commit = crate::store::Commit::new(Some(&self.lease), self.engine.world.now());
             match self.provider.photo(record).await {
                 Ok(Some(blob)) => {
+                    held += blob.bytes.len();
                     aliases.insert(shown.hash.clone(), blob.hash.clone());
                     commit.changes.push(Change::PutPhotoAlias { address: shown.hash, hash: blob.hash.clone() });
                     commit.changes.push(Change::PutBlob(blob));
@@ -150,8 +155,13 @@ impl Running<'_> {
                     commit.changes.push(change);
                 }
             }
-            self.engine.store.commit(commit).await?;
+            if held >= PICTURES {
+                held = 0;
+                let full = std::mem::replace(&mut commit, self.commit());
+                self.store_all(full, Vec::new()).await?;
+            }
         }
+        self.store_all(commit, Vec::new()).await?;
         Ok(aliases)
     }
 }

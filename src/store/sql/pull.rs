@@ -111,7 +111,7 @@ pub(super) async fn by_uid(
     uids: &[String],
 ) -> Result<Vec<(String, RemoteId)>, StoreError> {
     const SQL: &str = "SELECT s.remote FROM seen s WHERE s.account = $1 AND lower(s.uid) = $2 AND s.uid IS NOT NULL \
-         AND s.kind <> 'gone' ORDER BY s.remote";
+         AND s.kind <> 'gone'";
     with_uid(store, SQL, account, uids).await
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn gone_by_uid(
     uids: &[String],
 ) -> Result<Vec<(String, RemoteId)>, StoreError> {
     const SQL: &str = "SELECT s.remote FROM seen s WHERE s.account = $1 AND lower(s.uid) = $2 AND s.uid IS NOT NULL \
-         AND s.kind = 'gone' ORDER BY s.remote";
+         AND s.kind = 'gone'";
     with_uid(store, SQL, account, uids).await
 }
 
@@ -136,11 +136,17 @@ async fn with_uid(
     let answers = store.run(uids.iter().map(ask).collect()).await?;
     let mut found = Vec::new();
     for (uid, rows) in uids.iter().zip(&answers) {
-        for mut row in rows.iter() {
-            found.push((uid.clone(), RemoteId::from(row.text()?)));
-        }
+        found.extend(sorted(rows)?.into_iter().map(|id| (uid.clone(), id)));
     }
     Ok(found)
+}
+
+/// Ids in order. Not by the database: asked for an order, SQLite walks through all records in that order instead of
+/// looking up the few that are meant.
+fn sorted(rows: &super::Rows) -> Result<Vec<RemoteId>, StoreError> {
+    let mut ids = rows.iter().map(|mut row| Ok(RemoteId::from(row.text()?))).collect::<Result<Vec<_>, StoreError>>()?;
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// What these records carry, or carried, in themselves.
@@ -174,7 +180,7 @@ pub(super) async fn refind(
                 "SELECT s.remote FROM seen s WHERE s.account = $1 AND ",
                 $column,
                 " = $2 AND s.kind = 'present' AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 \
-                 AND l.remote = s.remote AND l.rank < 2) ORDER BY s.remote"
+                 AND l.remote = s.remote AND l.rank < 2)"
             )
         };
     }
@@ -189,8 +195,7 @@ pub(super) async fn refind(
     }
     let mut found: Vec<RemoteId> = Vec::new();
     for rows in &store.run(batch).await? {
-        for mut row in rows.iter() {
-            let id = RemoteId::from(row.text()?);
+        for id in sorted(rows)? {
             if !found.contains(&id) {
                 found.push(id);
             }
