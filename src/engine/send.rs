@@ -119,6 +119,17 @@ impl Running<'_> {
                     self.close_stored(intent, Shown::InAnswer, record, &mut commit, &mut effects).await?;
                 }
                 Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
+                // A joining that came to nothing stays open: scope does not apply to its record until it is done, or a
+                // record that never came in would count as one that left.
+                Outcome::Refused(reason) if matches!(intent.what, Send::Join(_) | Send::Leave(_)) => {
+                    let change = self.failed(SubjectKey::Person(intent.person), reason);
+                    commit.changes.push(change);
+                }
+                Outcome::Stale | Outcome::Missing | Outcome::NotTried
+                    if matches!(intent.what, Send::Join(_) | Send::Leave(_)) =>
+                {
+                    self.unfinished = true;
+                }
                 Outcome::Stale | Outcome::Missing => {
                     commit.changes.push(Change::CloseIntent(intent.id));
                     commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
