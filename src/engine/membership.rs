@@ -145,7 +145,7 @@ mod tests {
             let (id, uid) = (["a", "b", "c"][state / 8 % 3], ["A", "B", "c"][state / 32 % 3]);
             let named: Vec<&str> = (0..5).filter(|n| state >> (10 + n) & 1 == 1).map(|n| members[n]).collect();
             let before = all.groups_of.clone();
-            let changed = all.change(&id.into(), (state / 128 % 4 > 0).then(|| roster(id, uid, &named)));
+            let changed = all.change(&id.into(), (!(state / 128).is_multiple_of(4)).then(|| roster(id, uid, &named)));
             let anew = Membership::new(all.rosters.values().cloned().collect());
             assert_eq!(all.groups_of, anew.groups_of, "{state}");
             let uids: BTreeSet<&String> = before.keys().chain(anew.groups_of.keys()).collect();
