@@ -80,10 +80,10 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let keys = Keyring::load(credentials.as_deref(), &config.secrets.key_file)?;
     let store = open_store(&config).await?;
-    let options = Options { page: config.sync.page_size, ..Options::default() };
+    let http = Http::new(http_settings(&config), Arc::clone(&world))?;
+    let options = Options { page: config.sync.page_size, ..Options::default() }.outlasting(http.longest_send());
     // An SQLite store has one daemon at a time, so that what a crashed one left is ours at once.
     let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), "contactd", options));
-    let http = Http::new(http_settings(&config), Arc::clone(&world))?;
     let resolver: Arc<dyn Resolver> =
         Arc::new(SystemResolver::new().map_err(|error| DaemonError::Dns(error.to_string()))?);
     let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private);
@@ -151,6 +151,8 @@ fn http_settings(config: &Config) -> HttpSettings {
     let addresses = AddressPolicy { allow_private: config.net.allow_private, ..AddressPolicy::default() };
     HttpSettings {
         addresses,
+        user_agent: config.net.user_agent(),
+        max_body: config.net.max_body.0,
         connect: config.net.connect_timeout.0,
         whole: config.net.request_timeout.0,
         silence: config.net.request_timeout.0,
@@ -163,6 +165,7 @@ fn when(config: &Config) -> ScheduleSettings {
         interval: config.sync.interval.0,
         jitter: config.sync.jitter.0,
         concurrency: config.sync.concurrency,
+        trash: Duration::from_secs(u64::from(config.crm.trash_days) * 24 * 60 * 60),
     }
 }
 
@@ -206,7 +209,9 @@ fn reload(schedule: &Schedule, path: Option<&PathBuf>, log: &telemetry::Reload) 
         Ok(config) => {
             schedule.reload(when(&config));
             match telemetry::parse(&config.log.filter).map(|filter| log.reload(filter)) {
-                Ok(_) => info!("the configuration was read again; what is not about sync or log needs a restart"),
+                Ok(_) => {
+                    info!("the configuration was read again; what is not about sync, trash or log needs a restart");
+                }
                 Err(error) => error!({ fields::ERROR } = %error, "the log's filter stays as it was"),
             }
         }

@@ -277,7 +277,8 @@ fn waiting(waits: Waits) -> &'static str {
         Waits::FirstListing => "the account's first listing is not complete yet",
         Waits::Ambiguous => "several could be the same; they wait as possible duplicates",
         Waits::NotPushed => {
-            "it is not sent to this account: another user owns it, or the account only keeps linked people"
+            "it is not sent to this account: another user owns it, the account only keeps linked people, or it has \
+             nothing in any field that is sent there"
         }
         Waits::Purged => "the person was removed for good; the record is not imported again by itself",
         Waits::Outside => "the record is outside the sync group",

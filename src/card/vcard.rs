@@ -1,6 +1,6 @@
 //! vCard 3.0 and 4.0 (RFC 2426, RFC 6350), Apple's dialect included: a card from its text and back; 2.1 is read.
 //!
-//! Owns: the syntax ([`line`], [`text`]), what properties mean ([`mod@read`], [`labels`], [`values`]) and how they are
+//! Owns: the syntax ([`mod@line`], [`text`]), what properties mean ([`mod@read`], [`labels`], [`values`]) and how they are
 //! written ([`mod@write`]). Must not: know a server. Start reading at [`read_all`], then [`read::read`].
 
 pub mod labels;

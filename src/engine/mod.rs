@@ -12,6 +12,7 @@ mod membership;
 mod plan;
 mod preview;
 mod pull;
+mod purge;
 pub mod schedule;
 mod scope;
 mod send;
@@ -20,6 +21,7 @@ pub mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{World, new_id};
 use crate::ids::{AccountId, CollectionId, RemoteId, RunId, Timestamp, Token};
@@ -63,6 +65,16 @@ impl Default for Options {
             retry: 5 * 60 * 1000,
             retry_most: 24 * 60 * 60 * 1000,
         }
+    }
+}
+
+impl Options {
+    /// The same, where a send may take that long: none starts that the lease would not outlast. A lease is renewed when half
+    /// of it is gone, so that half of it must be enough.
+    #[must_use]
+    pub fn outlasting(self, longest_send: Duration) -> Self {
+        let send_deadline = i64::try_from(longest_send.as_millis()).unwrap_or(i64::MAX / 2);
+        Self { send_deadline, lease: self.lease.max(send_deadline.saturating_mul(2)), ..self }
     }
 }
 
@@ -451,5 +463,20 @@ fn add(to: &mut Tally, more: Tally) {
         to.added += more.added;
         to.updated += more.updated;
         to.deleted += more.deleted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_lease_outlasts_every_send() {
+        for seconds in [25, 80, 320, 620] {
+            let options = Options::default().outlasting(Duration::from_secs(seconds));
+            assert_eq!(options.send_deadline, i64::try_from(seconds).unwrap() * 1000);
+            assert!(options.lease / 2 >= options.send_deadline, "{options:?}");
+            assert!(options.lease >= Options::default().lease, "{options:?}");
+        }
     }
 }

@@ -28,12 +28,16 @@ pub struct Settings {
     pub jitter: Duration,
     /// How many accounts at once.
     pub concurrency: usize,
+    /// How long the trash keeps people.
+    pub trash: Duration,
 }
 
 /// The first wait after a failure, in ms; doubles with each further one.
 const BACK_OFF: i64 = 30_000;
 /// The longest wait after failures, in ms.
 const BACK_OFF_MOST: i64 = 60 * 60 * 1000;
+/// How long after one purge of the trash the next one comes, in ms.
+const PURGE_EVERY: i64 = 24 * 60 * 60 * 1000;
 
 /// Everything that can wake the scheduler.
 enum Wake {
@@ -214,6 +218,8 @@ pub struct Scheduler {
     failures: HashMap<AccountId, u32>,
     accounts: HashMap<AccountId, Account>,
     read: Option<Timestamp>,
+    /// When the trash was last purged.
+    purged: Option<Timestamp>,
     stopping: bool,
     /// Becomes true when runs must end at once.
     cut: watch::Receiver<bool>,
@@ -243,6 +249,7 @@ impl Scheduler {
             failures: HashMap::new(),
             accounts: HashMap::new(),
             read: None,
+            purged: None,
             stopping: false,
             cut,
         };
@@ -287,7 +294,10 @@ impl Scheduler {
 
     async fn take(&mut self, wake: Wake) {
         match wake {
-            Wake::Tick => self.tick(false).await,
+            Wake::Tick => {
+                self.purge();
+                self.tick(false).await;
+            }
             Wake::Changed => self.tick(true).await,
             Wake::Sync(account, trigger, waiter) => self.ask(account, trigger, waiter),
             Wake::SyncAll(trigger) => {
@@ -317,6 +327,24 @@ impl Scheduler {
                 self.busy.values().for_each(|busy| busy.handle.stop());
             }
         }
+    }
+
+    /// Once at start, and then daily: who was in the trash for long enough is purged. Beside the runs, which it does not hold
+    /// up; if it is broken off, the next one goes on.
+    fn purge(&mut self) {
+        let now = self.engine.now();
+        if self.stopping || self.purged.is_some_and(|at| now.since(at) < PURGE_EVERY) {
+            return;
+        }
+        self.purged = Some(now);
+        let (engine, before) = (Arc::clone(&self.engine), now.plus(-millis(self.settings.trash)));
+        tokio::spawn(async move {
+            match engine.purge(before).await {
+                Ok(0) => {}
+                Ok(people) => info!(people, "the trash was purged"),
+                Err(error) => warn!({ fields::ERROR } = %error, "the trash was not purged; tried again tomorrow"),
+            }
+        });
     }
 
     /// Queues what is due. What is stored of accounts is read when something is due, and once a minute.

@@ -165,6 +165,7 @@ impl Running<'_> {
             collection: intent.collection.clone(),
             before: intent.before.clone(),
             photo,
+            by: self.lease.until.plus(-self.engine.options.send_deadline),
         })
     }
 

@@ -158,6 +158,9 @@ pub struct Write {
     pub before: Option<RemoteRecord>,
     /// The picture's bytes, where `mask` has the photo and the card has one.
     pub photo: Option<Blob>,
+    /// It is not begun after this time: [`Outcome::NotTried`] then. The lease under which it is sent outlasts what is begun
+    /// before it.
+    pub by: Timestamp,
 }
 
 /// What to write.

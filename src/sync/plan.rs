@@ -147,7 +147,7 @@ pub enum Waits {
     FirstListing,
     /// Several people, or several records, could be the same.
     Ambiguous,
-    /// Push is `linked`, or another user owns the person.
+    /// Push is `linked`, or another user owns the person, or nothing of it would stand in the record.
     NotPushed,
     /// The person was purged; the record is not imported again by itself.
     Purged,

@@ -271,7 +271,9 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
         if edited {
             decision.steps.push(deleted_there(person));
         }
-        decision.steps.push(create(person, facts));
+        let created = create(person, facts);
+        decision.steps.extend(created.steps);
+        decision.waits = created.waits;
         return decision;
     }
     if rejected {
@@ -364,14 +366,14 @@ fn ended_or_push(link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decisi
         LinkState::Deleted if person.person.is_live() && person.access && facts.two_way() => {
             // Whom another user owns comes back only where we had made the record (rule 12).
             if person.person.owner == facts.user || link.origin == Origin::Ours {
-                steps(vec![create(person, facts)])
+                create(person, facts)
             } else {
                 waits(Waits::NotPushed)
             }
         }
         // Its create was refused or not tried: again, over the same link and with the same token (rule 14).
         LinkState::Live if link.remote.is_none() => match person.person.is_live() {
-            true if person.access && facts.two_way() => steps(vec![create(person, facts)]),
+            true if person.access && facts.two_way() => create(person, facts),
             true => waits(if person.access { Waits::OneWay } else { Waits::Frozen }),
             false => steps(vec![Step::State(LinkState::Deleted)]),
         },
@@ -440,15 +442,20 @@ fn push(person: &PersonFacts, meeting: Meeting, facts: &Facts<'_>) -> Decision {
     if meeting == Meeting::InQuestion {
         return waits(Waits::Ambiguous);
     }
-    steps(vec![create(person, facts)])
+    create(person, facts)
 }
 
-fn create(person: &PersonFacts, facts: &Facts<'_>) -> Step {
+/// A new record, unless nothing would stand in it: an entry without anything helps nobody, and could be anybody.
+fn create(person: &PersonFacts, facts: &Facts<'_>) -> Decision {
     let winner = |_| Judged { side: Side::Ours, ours_at: None, theirs_at: None };
     let outgoing = facts.outgoing();
     let rules = Rules { incoming: FieldSet::NONE, outgoing, asked: FieldSet::NONE, caps: facts.caps, winner: &winner };
     let merged = merge::merge(&Base::default(), &person.person.card, &Card::default(), &rules);
-    Step::CreateRemote(Outgoing { ours: merged.ours, sent: merged.theirs, mask: outgoing, pairs: merged.pairs })
+    if !outgoing.iter().any(|field| merged.theirs.has(field)) {
+        return waits(Waits::NotPushed);
+    }
+    let out = Outgoing { ours: merged.ours, sent: merged.theirs, mask: outgoing, pairs: merged.pairs };
+    steps(vec![Step::CreateRemote(out)])
 }
 
 fn trashed_at(person: &PersonFacts) -> Option<crate::ids::Timestamp> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contactd::clock::System;
-use contactd::ids::{CollectionId, RemoteId, Token};
+use contactd::ids::{CollectionId, RemoteId, Timestamp, Token};
 use contactd::provider::carddav::Carddav;
 use contactd::provider::carddav::settings::{CarddavSettings, Flavour};
 use contactd::provider::dns::{DnsError, Resolver, Srv};
@@ -119,7 +119,7 @@ impl Lab {
     }
 
     pub(crate) fn write(&self, n: u128, what: WriteKind, before: Option<RemoteRecord>) -> Write {
-        Write { what, token: token(n), collection: self.book(), before, photo: None }
+        Write { what, token: token(n), collection: self.book(), before, photo: None, by: Timestamp(i64::MAX) }
     }
 
     /// How many requests of a kind were sent since a mark; an empty method counts all.

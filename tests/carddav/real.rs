@@ -4,7 +4,7 @@
 
 use contactd::card::field::Field;
 use contactd::card::{Card, Item, PartialDate};
-use contactd::ids::{CollectionId, GroupId, RemoteId};
+use contactd::ids::{CollectionId, GroupId, RemoteId, Timestamp};
 use contactd::provider::carddav::Carddav;
 use contactd::provider::carddav::settings::{CarddavSettings, GroupMode};
 use contactd::provider::{Changes, Fetched, Found, From, Next, Outcome, Provider as _, Retry, Write, WriteKind};
@@ -40,7 +40,7 @@ impl Real {
     }
 
     fn write(&self, n: u128, what: WriteKind, before: Option<RemoteRecord>) -> Write {
-        Write { what, token: token(n), collection: self.book.clone(), before, photo: None }
+        Write { what, token: token(n), collection: self.book.clone(), before, photo: None, by: Timestamp(i64::MAX) }
     }
 
     async fn one(&self, write: Write) -> Outcome {

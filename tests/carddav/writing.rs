@@ -2,6 +2,7 @@
 
 use contactd::card::field::Field;
 use contactd::card::{Card, Photo};
+use contactd::ids::Timestamp;
 use contactd::provider::{Blob, Fetched, Outcome, Provider as _, Write, WriteKind};
 use contactd::sync::view::Seen;
 use mock_providers::carddav::Settings;
@@ -313,4 +314,15 @@ async fn a_group_that_others_change_keeps_their_members() {
     lab.device.delete(&group).unwrap();
     let outcome = lab.dav.write(&[lab.write(3, WriteKind::Join(id), None)]).await.remove(0);
     assert!(matches!(outcome, Outcome::Missing), "{outcome:?}");
+}
+
+/// No send starts unless the lease outlasts it (reconciliation B).
+#[tokio::test]
+async fn what_comes_too_late_is_not_begun() {
+    let lab = Lab::icloud().await;
+    lab.dav.check().await.unwrap();
+    let mark = lab.server.mark();
+    let late = Write { by: Timestamp(0), ..lab.write(1, create("Ann"), None) };
+    assert!(matches!(lab.dav.write(&[late]).await[0], Outcome::NotTried));
+    assert_eq!(lab.asked(mark, "PUT"), 0);
 }

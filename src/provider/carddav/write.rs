@@ -74,6 +74,9 @@ impl Reader<'_> {
         let mut outcomes: Vec<Option<Outcome>> = batch.iter().map(|_| None).collect();
         let mut shaken = 0;
         for (n, write) in batch.iter().enumerate() {
+            if self.clock.now() > write.by {
+                break;
+            }
             let mood = if let Some(group) = roster_of(write, self.mode) {
                 // All of a group's at the last of them: one write, and the records of the earlier ones stand by then.
                 let same = |m: &usize| roster_of(batch[*m], self.mode) == Some(group);

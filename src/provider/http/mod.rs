@@ -37,8 +37,10 @@ const ERROR_BODY: u64 = 64 * 1024;
 pub struct HttpSettings {
     /// Which network addresses may be reached.
     pub addresses: AddressPolicy,
-    /// Where the operator of a server can read who we are; stands in `User-Agent`.
-    pub about: String,
+    /// How we call ourselves: the `User-Agent`.
+    pub user_agent: String,
+    /// The largest body of an answer that is read, in inflated bytes; a request may allow less.
+    pub max_body: u64,
     /// How long a request may take to connect.
     pub connect: Duration,
     /// How long a server may be silent.
@@ -53,7 +55,8 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             addresses: AddressPolicy::default(),
-            about: "https://contactd.example/".to_owned(),
+            user_agent: format!("contactd/{}", env!("CARGO_PKG_VERSION")),
+            max_body: u64::MAX,
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(90),
             whole: Duration::from_secs(300),
@@ -111,7 +114,7 @@ fn build(settings: &HttpSettings, addresses: AddressPolicy) -> Result<Client, Tl
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Client::builder()
         .tls_backend_preconfigured(tls)
-        .user_agent(format!("contactd/{} (+{})", env!("CARGO_PKG_VERSION"), settings.about))
+        .user_agent(&settings.user_agent)
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false)
@@ -298,7 +301,7 @@ impl Door {
                 continue;
             }
             if status.is_success() {
-                let incoming = Incoming::new(response, request.limit);
+                let incoming = Incoming::new(response, request.limit.min(self.http.0.settings.max_body));
                 return match read(incoming).await {
                     Ok(value) => Ok(Streamed::Read(value)),
                     Err(fault) => Err(unread(&url, &fault)),

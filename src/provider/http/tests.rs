@@ -100,6 +100,19 @@ async fn reads_are_tried_again_until_they_come() {
 }
 
 #[tokio::test]
+async fn the_settings_say_who_we_are_and_how_much_is_read() {
+    let server = Server::start(vec![OK, OK]).await;
+    let settings = HttpSettings { user_agent: "example-crm/7 (ops)".to_owned(), max_body: 1, ..settings() };
+    let door = door_with(settings.clone(), &[&server]);
+    let error = door.send(&Request::new(Method::GET, server.url("/")), Resend::Safe).await.unwrap_err();
+    assert!(matches!(error, HttpError::TooBig { limit: 1, .. }), "{error:?}");
+    assert!(server.seen()[0].contains("user-agent: example-crm/7 (ops)"), "{:?}", server.seen());
+    let door = door_with(HttpSettings { max_body: 2, ..settings }, &[&server]);
+    let answer = door.send(&Request::new(Method::GET, server.url("/")), Resend::Safe).await.unwrap();
+    assert_eq!(&answer.body[..], b"ok");
+}
+
+#[tokio::test]
 async fn what_may_have_happened_is_not_sent_again() {
     let server = Server::start(vec![HANG_UP, OK]).await;
     let error = door(&[&server]).send(&put(&server), Resend::Once).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sync::plan::{About, Deletion, Side, Waits};
-use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLeave, Push};
+use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, Mapping, OnLeave, Push};
 use crate::sync::view::Answer;
 
 fn with_note(note: &str) -> Card {
@@ -502,6 +502,25 @@ fn rule_12_only_the_users_people_are_pushed() {
     check("first listing", |w| w.complete = false, false, Some(Waits::FirstListing));
     check("in question", |w| w.meeting = Meeting::InQuestion, false, Some(Waits::Ambiguous));
     check("trashed", |w| trash(w, Some(BOB)), false, None);
+    check("nothing in it", |w| *w.card() = Card::default(), false, Some(Waits::NotPushed));
+    check(
+        "nothing that is sent",
+        |w| w.settings.mapping = Mapping([(Field::Given, Flow::In)].into()),
+        false,
+        Some(Waits::NotPushed),
+    );
+    check("nothing that is kept", |w| w.caps.writes = only(&[Field::Note]), false, Some(Waits::NotPushed));
+    // Emptied here and deleted there, or restored empty: nothing to bring back; once something is in it, it is pushed.
+    for state in [LinkState::Live, LinkState::Deleted] {
+        let mut world = World::new(agreed(&named("Ann")));
+        world.subject.link.as_mut().unwrap().state = state;
+        world.see(gone());
+        *world.card() = Card::default();
+        assert!(!writes(&world.run()), "{state:?}");
+        assert_eq!(world.decide().waits, Some(Waits::NotPushed), "{state:?}");
+        *world.card() = named("Ann");
+        assert!(writes(&world.decide().steps), "{state:?}");
+    }
     for state in [LinkState::Unlinked, LinkState::Undone, LinkState::Left, LinkState::Paused, LinkState::Redundant] {
         let mut world = World::new(agreed(&named("Ann")));
         world.subject.link.as_mut().unwrap().state = state;
