@@ -329,7 +329,7 @@ impl Running<'_> {
         full: bool,
         affected: &mut BTreeSet<String>,
     ) -> Result<(), SyncError> {
-        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let batch = self.fetch_batch();
         for refs in todo.chunks(batch) {
             self.keep_lease().await?;
             let rows = self.fetched(refs).await?;
@@ -383,7 +383,7 @@ impl Running<'_> {
 
     /// Reads these records of a collection again.
     pub(super) async fn refetch(&mut self, collection: &CollectionState, refs: &[RemoteRef]) -> Result<(), SyncError> {
-        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let batch = self.fetch_batch();
         let mut affected = BTreeSet::new();
         for refs in refs.chunks(batch) {
             let rows = self.fetched(refs).await?;
@@ -395,7 +395,7 @@ impl Running<'_> {
     /// After a full listing: what it did not name is asked for by id; only what the provider then says is gone, is gone.
     async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<(), SyncError> {
         let written_before = started.plus(-self.provider.capabilities().settle);
-        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let batch = self.fetch_batch();
         let mut after: Option<RemoteId> = None;
         let mut affected = BTreeSet::new();
         loop {
