@@ -57,7 +57,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            page: 500,
+            page: 200,
             lease: 10 * 60 * 1000,
             send_deadline: 2 * 60 * 1000,
             rounds: 6,
@@ -275,6 +275,12 @@ impl Running<'_> {
 
     fn store(&self) -> &dyn Store {
         &*self.engine.store
+    }
+
+    /// How many records are fetched at a time: more than are decided about, since one that was only read takes less memory.
+    fn fetch_batch(&self) -> usize {
+        usize::from(self.provider.capabilities().fetch_batch)
+            .clamp(1, self.engine.options.page.saturating_mul(3).max(1))
     }
 
     fn facts(&self) -> Facts<'_> {

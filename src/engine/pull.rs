@@ -227,7 +227,7 @@ impl Running<'_> {
         full: bool,
         affected: &mut BTreeSet<String>,
     ) -> Result<(), SyncError> {
-        let Changes { seen, mut listed, blobs, .. } = changes;
+        let Changes { seen, listed, blobs, .. } = changes;
         if !seen.is_empty() {
             let mut rest = seen.into_iter();
             loop {
@@ -245,7 +245,7 @@ impl Running<'_> {
             self.store_all(commit, Vec::new()).await?;
         }
         if full {
-            self.compare_listing(collection, &mut listed, affected).await
+            self.compare_listing(collection, listed, affected).await
         } else {
             self.compare_delta(collection, listed, affected).await
         }
@@ -255,7 +255,7 @@ impl Running<'_> {
     async fn compare_listing(
         &mut self,
         collection: &CollectionState,
-        listed: &mut [Listed],
+        mut listed: Vec<Listed>,
         affected: &mut BTreeSet<String>,
     ) -> Result<(), SyncError> {
         if listed.is_empty() {
@@ -266,10 +266,8 @@ impl Running<'_> {
         let (mut place, mut last, mut ended) = (0, None::<RemoteId>, false);
         let mut todo = Vec::new();
         let mut touched = Vec::new();
-        for (i, row) in listed.iter().enumerate() {
-            if i > 0 && listed[i - 1].at.id == row.at.id {
-                continue; // some servers list a record twice
-            }
+        listed.dedup_by(|a, b| a.at.id == b.at.id); // some servers list a record twice
+        for row in listed {
             loop {
                 while place < known.len() && known[place].id < row.at.id {
                     place += 1;
@@ -302,14 +300,14 @@ impl Running<'_> {
             let ids: Vec<RemoteId> = part.iter().map(|l| l.at.id.clone()).collect();
             let known = self.store().known(self.account.id, &ids).await?;
             let (mut todo, mut touched) = (Vec::new(), Vec::new());
-            for (row, known) in part.iter().zip(&known) {
+            for (row, known) in part.into_iter().zip(&known) {
                 self.sort_out(row, known.as_ref(), &mut todo, &mut touched);
             }
             self.fetch_and_touch(collection, todo, touched, false, affected).await?;
         }
     }
 
-    fn sort_out(&self, row: &Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
+    fn sort_out(&self, row: Listed, known: Option<&Known>, todo: &mut Vec<RemoteRef>, touched: &mut Vec<RemoteId>) {
         match known {
             // What could not be read is tried again with every listing.
             Some(known)
@@ -317,9 +315,9 @@ impl Running<'_> {
                     && known.etag.is_some()
                     && known.etag == row.at.etag =>
             {
-                touched.push(row.at.id.clone());
+                touched.push(row.at.id);
             }
-            _ => todo.push(row.at.clone()),
+            _ => todo.push(row.at),
         }
     }
 
@@ -331,7 +329,7 @@ impl Running<'_> {
         full: bool,
         affected: &mut BTreeSet<String>,
     ) -> Result<(), SyncError> {
-        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let batch = self.fetch_batch();
         for refs in todo.chunks(batch) {
             self.keep_lease().await?;
             let rows = self.fetched(refs).await?;
@@ -385,7 +383,7 @@ impl Running<'_> {
 
     /// Reads these records of a collection again.
     pub(super) async fn refetch(&mut self, collection: &CollectionState, refs: &[RemoteRef]) -> Result<(), SyncError> {
-        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let batch = self.fetch_batch();
         let mut affected = BTreeSet::new();
         for refs in refs.chunks(batch) {
             let rows = self.fetched(refs).await?;
@@ -397,7 +395,7 @@ impl Running<'_> {
     /// After a full listing: what it did not name is asked for by id; only what the provider then says is gone, is gone.
     async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<(), SyncError> {
         let written_before = started.plus(-self.provider.capabilities().settle);
-        let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+        let batch = self.fetch_batch();
         let mut after: Option<RemoteId> = None;
         let mut affected = BTreeSet::new();
         loop {

@@ -101,7 +101,7 @@ impl Running<'_> {
                 });
                 self.store_all(commit, Vec::new()).await?;
             }
-            let batch = usize::from(self.provider.capabilities().fetch_batch).clamp(1, self.engine.options.page);
+            let batch = self.fetch_batch();
             for refs in come.chunks(batch) {
                 let rows = self.fetched(refs).await?;
                 self.observe(collection, rows, affected).await?;

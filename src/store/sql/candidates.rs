@@ -13,13 +13,14 @@ use crate::crm::person::VisibleTo;
 use crate::ids::{AccountId, PersonId, RemoteId, UserId};
 use crate::sync::settings::Settings;
 
-/// The keys of the records that ask.
+/// The keys of the records that ask, as far as any person has them: in a first sync they are few, or none.
 const ASKING: &str = "SELECT k.hash, k.strength, k.remote FROM seen s \
      JOIN seen_keys k ON k.account = s.account AND k.remote = s.remote \
      WHERE s.account = $1 AND s.unsettled AND s.kind = 'present' \
      AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 AND l.remote = s.remote AND l.rank < 2) \
      AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 AND l.remote = s.remote AND l.rank = 2 \
-     AND l.state <> 'deleted') ORDER BY k.hash, k.strength, k.remote";
+     AND l.state <> 'deleted') AND EXISTS (SELECT 1 FROM person_keys m WHERE m.hash = k.hash \
+     AND m.strength = k.strength) ORDER BY k.hash, k.strength, k.remote";
 /// Who shares a key; nobody if more records do than may. Counted no further than needed: a key that a thousand share costs
 /// no more than one that a dozen share.
 const SHARING: &str = "SELECT m.person FROM person_keys m WHERE m.hash = $1 AND m.strength = $2 \
