@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::caller::Caller;
 use super::types::{LinkShown, NewPerson, PersonPatch, PersonShown};
-use super::{ApiError, App, show};
+use super::{ApiError, App, history, show};
 use crate::card::Card;
 use crate::card::field::Field;
 use crate::card::normalize::{display_name, keep_display, tidy};
@@ -32,7 +32,7 @@ pub(super) struct Wanted {
     owner: Option<String>,
     /// Those in the trash instead.
     #[serde(default)]
-    trashed: bool,
+    pub(super) trashed: bool,
     after: Option<PersonId>,
     limit: Option<usize>,
 }
@@ -41,6 +41,14 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(wanted): Query<Wanted>,
+) -> Result<Json<Vec<PersonShown>>, ApiError> {
+    list_people(&app, &caller, wanted).await
+}
+
+pub(super) async fn list_people(
+    app: &App,
+    caller: &Caller,
+    wanted: Wanted,
 ) -> Result<Json<Vec<PersonShown>>, ApiError> {
     let query = PersonQuery {
         viewer: caller.viewer(),
@@ -51,13 +59,22 @@ pub(super) async fn list(
         limit: wanted.limit.unwrap_or(100).clamp(1, 1000),
     };
     let people = app.engine.store().people(&query).await?;
-    Ok(Json(people.into_iter().map(|person| show::person(person, &caller)).collect()))
+    Ok(Json(people.into_iter().map(|person| show::person(person, caller)).collect()))
+}
+
+/// What of a person is asked for.
+#[derive(Deserialize)]
+pub(super) struct How {
+    /// Where each value comes from.
+    #[serde(default)]
+    provenance: bool,
 }
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(person): Path<String>,
+    Query(how): Query<How>,
 ) -> Result<Json<PersonShown>, ApiError> {
     let person = caller.find_person(&app, &person).await?;
     let mut links = Vec::new();
@@ -78,7 +95,8 @@ pub(super) async fn show(
     }
     let who = access::who((&person).into(), &caller.directory);
     let seen_by = who.into_iter().map(|(user, because)| format!("{}: {because}", caller.name_of(user))).collect();
-    Ok(Json(PersonShown { links, seen_by, ..show::person(person, &caller) }))
+    let provenance = if how.provenance { history::provenance(&app, &caller, &person).await? } else { Vec::new() };
+    Ok(Json(PersonShown { links, seen_by, provenance, ..show::person(person, &caller) }))
 }
 
 pub(super) async fn add(
@@ -252,16 +270,22 @@ pub(super) async fn restore(
     caller: Caller,
     Path(person): Path<String>,
 ) -> Result<Json<PersonShown>, ApiError> {
-    let before = caller.find_person(&app, &person).await?;
+    restored(&app, &caller, &person).await.map(Json)
+}
+
+/// Takes a person out of the trash.
+pub(super) async fn restored(app: &App, caller: &Caller, person: &str) -> Result<PersonShown, ApiError> {
+    let before = caller.find_person(app, person).await?;
     match before.state {
-        PersonState::Live => return Ok(Json(show::person(before, &caller))),
+        PersonState::Live => return Ok(show::person(before, caller)),
         PersonState::Purged { .. } => {
             return Err(ApiError::Conflict("its content was removed for good and can't be restored".to_owned()));
         }
         PersonState::Trashed { .. } => {}
     }
     let after = Person { state: PersonState::Live, ..before.clone() };
-    put(&app, &caller, &before, after, vec![PersonChange::Restored], "person restored").await
+    let Json(shown) = put(app, caller, &before, after, vec![PersonChange::Restored], "person restored").await?;
+    Ok(shown)
 }
 
 pub(super) async fn follow(

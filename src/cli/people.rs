@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::args::{Fields, PeopleCommand};
 use super::client::{Client, part};
-use super::{CliError, Exit, Style, show};
+use super::{CliError, Exit, Style, handles, show};
 use crate::api::types::{NewPerson, PersonPatch, PersonShown};
 use crate::card::field::Field;
 use crate::card::{Card, Item, Organization};
@@ -21,7 +21,11 @@ pub(super) async fn run(command: PeopleCommand, client: &Client, style: Style) -
             style.answer(&people, |people| show::people(people));
             return Ok(Exit::Ok);
         }
-        PeopleCommand::Show { person } => client.get(&path(&person)).await?,
+        PeopleCommand::Show { person, provenance } => {
+            client.get(&format!("{}?provenance={provenance}", path(&person))).await?
+        }
+        PeopleCommand::History { person, limit } => return handles::history(&person, limit, client, style).await,
+        PeopleCommand::Merge(args) => return handles::merge(args, client, style).await,
         PeopleCommand::Add { owner, visible_to, fields } => {
             let changed = changed(&Card::default(), fields)?;
             let card = serde_json::from_value(Value::Object(changed))

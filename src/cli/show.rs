@@ -2,21 +2,23 @@
 //!
 //! Owns: words and columns. Must not: ask the daemon anything.
 
+mod handles;
+
 use std::fmt::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::api::types::{
-    AccountAdded, AccountShown, Check, ConflictShown, CountedShown, CountsShown, GroupShown, HeldShown, MappingRow,
-    PersonShown, PreviewShown, RoleShown, RunShown, SettingsAnswer, StatusShown, TallyShown, UserShown, VerifiedShown,
-    WhyShown,
+    AccountAdded, AccountShown, Check, CountedShown, CountsShown, GroupShown, HeldShown, MappingRow, PersonShown,
+    PreviewShown, RoleShown, RunShown, SettingsAnswer, StatusShown, TallyShown, UserShown,
 };
 use crate::card::field::{FieldValue, Value};
 use crate::ids::Timestamp;
 use crate::sync::operation::FieldDiff;
-use crate::sync::plan::{About, Deletion, Side};
+use crate::sync::plan::Deletion;
 use crate::sync::settings::Direction;
 use crate::sync::view::Answer;
+pub(super) use handles::{conflict, conflicts, duplicates, history, merge, provenance, purged, undo, verified, why};
 
 fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
@@ -319,11 +321,7 @@ pub(super) fn runs(runs: &[RunShown]) -> String {
 }
 
 pub(super) fn run(run: &RunShown) -> String {
-    let mut text = runs(std::slice::from_ref(run));
-    for operation in &run.operations {
-        let _ = writeln!(text, "{}  {}: {} changes", time(Some(operation.at)), operation.why, operation.effects.len());
-    }
-    text
+    runs(std::slice::from_ref(run)) + &history(&run.history)
 }
 
 pub(super) fn held(rows: &[HeldShown]) -> String {
@@ -349,32 +347,6 @@ pub(super) fn held(rows: &[HeldShown]) -> String {
     };
     let header = ["name", "account", "would delete", "why", "since", "answer", "id"];
     or_none(table(header, rows.iter().map(row)), "no deletions wait")
-}
-
-pub(super) fn conflicts(rows: &[ConflictShown]) -> String {
-    let row = |c: &ConflictShown| {
-        let about = match c.clash.about {
-            About::Field(field) => field.to_string(),
-            About::TrashedHere => "deleted here, edited there".to_owned(),
-            About::DeletedThere => "edited here, deleted there".to_owned(),
-        };
-        let stands = match c.clash.stands {
-            Side::Ours => "here",
-            Side::Theirs => "there",
-            Side::Undecided => "undecided",
-        };
-        [
-            c.name.clone(),
-            about,
-            value(&c.clash.ours),
-            value(&c.clash.theirs),
-            stands.to_owned(),
-            c.address.clone(),
-            time(Some(c.at)),
-        ]
-    };
-    let header = ["name", "about", "here", "there", "stands", "account", "since"];
-    or_none(table(header, rows.iter().map(row)), "no conflicts")
 }
 
 pub(super) fn people(people: &[PersonShown]) -> String {
@@ -414,27 +386,10 @@ pub(super) fn person(p: &PersonShown) -> String {
     for link in &p.links {
         rows.push([format!("in {}", link.address), word(&link.state)]);
     }
-    table(["", ""], rows)
-}
-
-pub(super) fn why(rows: &[WhyShown]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let _ = writeln!(text, "{}: {}", row.address, row.says);
-        if !row.does.is_empty() {
-            let _ = writeln!(text, "  the next run would: {}", row.does.join(", "));
-        }
+    let mut text = table(["", ""], rows);
+    if !p.provenance.is_empty() {
+        text += &provenance(&p.provenance);
     }
-    if text.is_empty() { "it is in no account, and would be sent to none\n".to_owned() } else { text }
-}
-
-pub(super) fn verified(verified: &VerifiedShown) -> String {
-    let mut text = String::new();
-    for difference in &verified.differences {
-        let person = difference.person.map(|person| format!(" (person {person})")).unwrap_or_default();
-        let _ = writeln!(text, "{}{person}: {}", difference.remote, difference.says);
-    }
-    let _ = writeln!(text, "{} records compared, {} differ", verified.compared, verified.differences.len());
     text
 }
 

@@ -46,7 +46,11 @@ impl Running<'_> {
             // Pairing is over the whole set, once per round, and only if there is anything unsettled at all.
             let met = match &mut met {
                 Some(met) => met,
-                none => none.insert(self.meet().await?),
+                none => {
+                    let found = self.meet().await?;
+                    self.note_duplicates(&found).await?;
+                    none.insert(found)
+                }
             };
             let decided = self.decide(page, met).await?;
             let (deletions, rest): (Vec<_>, Vec<_>) =
@@ -453,7 +457,7 @@ impl Target {
     }
 
     /// A new link becomes the current one.
-    fn link_to(&mut self, link: Link, account: crate::ids::AccountId) {
+    fn link_to(&mut self, link: Link, account: AccountId) {
         self.untouched = None;
         self.effects.push(Effect::Link {
             link: link.id,
@@ -486,7 +490,7 @@ pub(super) fn forget(account: AccountId, record: &RemoteRecord) -> Change {
     }
 }
 
-pub(super) fn present(subject: &Subject) -> Option<&crate::sync::view::RemoteRecord> {
+pub(super) fn present(subject: &Subject) -> Option<&RemoteRecord> {
     match subject.seen.as_ref().map(|s| &s.seen) {
         Some(Seen::Present(record)) => Some(record),
         _ => None,

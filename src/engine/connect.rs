@@ -175,6 +175,10 @@ impl Connector {
         let mut commit = Commit::new(None, now);
         commit.changes.push(Change::PutAccount(Box::new(account.clone())));
         commit.changes.push(Change::PutSecret(account.id, Some(sealed)));
+        if how != How::SignedIn {
+            // Whom its user owned before there was this account is to be looked at too.
+            commit.changes.push(Change::UnsettleAccount(account.id));
+        }
         self.engine.store().commit(commit).await?;
         Ok(Added { account, how, groups })
     }

@@ -7,17 +7,23 @@ mod apply;
 pub mod change;
 pub mod connect;
 mod deletions;
+mod duplicates;
 mod handle;
+mod hold;
 mod membership;
 mod plan;
 mod preview;
 mod pull;
 mod purge;
+mod resolve;
 pub mod schedule;
 mod scope;
 mod send;
 mod settle;
+mod undo;
+mod unite;
 pub mod verify;
+pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +38,12 @@ use crate::sync::reconcile::Facts;
 use crate::sync::view::Seen;
 use membership::Membership;
 
+pub use duplicates::Duplicate;
 pub use handle::{Handle, Phase, Progress};
+pub use hold::Refusal;
 pub use preview::{Preview, Previewed};
+pub use undo::{Undo, UndoPlan, UndoRow};
+pub use unite::Merge;
 
 /// How a run behaves; the same for all accounts of a daemon.
 #[derive(Clone, Debug)]
@@ -450,6 +460,8 @@ pub(crate) fn count(effects: &[Effect]) -> Tally {
                 PersonChange::Owner(_)
                 | PersonChange::VisibleTo(_)
                 | PersonChange::Followers(_)
+                | PersonChange::MergedInto(_)
+                | PersonChange::Absorbed(_)
                 | PersonChange::Custom { .. } => {}
             },
             Effect::Remote { change, .. } => match change {
@@ -458,7 +470,7 @@ pub(crate) fn count(effects: &[Effect]) -> Tally {
                 RemoteChange::Deleted { .. } => tally.remote.deleted += 1,
                 RemoteChange::Joined(_) | RemoteChange::Left(_) => {}
             },
-            Effect::Link { .. } => {}
+            Effect::Link { .. } | Effect::Relinked { .. } => {}
         }
     }
     tally

@@ -44,13 +44,13 @@ impl Running<'_> {
         let page = self.engine.options.page.max(1);
         for batch in creates.chunks(page) {
             self.keep_lease().await?;
-            self.settle_creates(batch, &mut records).await?;
+            Box::pin(self.settle_creates(batch, &mut records)).await?;
         }
         for batch in known.chunks(page) {
             self.keep_lease().await?;
             self.settle_known(batch).await?;
         }
-        self.settle_joins(joins, records).await
+        Box::pin(self.settle_joins(joins, records)).await
     }
 
     async fn settle_creates(
@@ -105,7 +105,7 @@ impl Running<'_> {
             }
             self.store_all(commit, effects).await?;
         }
-        self.resend_creates(resend, records).await
+        Box::pin(self.resend_creates(resend, records)).await
     }
 
     /// Surely not there: sent again, the same content under the same token, if the person still wants the record.
@@ -119,14 +119,17 @@ impl Running<'_> {
         for intent in intents {
             let person = self.store().person(intent.person).await?;
             let live = person.as_ref().is_some_and(crate::crm::person::Person::is_live);
-            if live && self.account.settings.direction == Direction::TwoWay {
+            // Whose link became redundant, or was undone, wants no record there any more.
+            let link = self.store().link(intent.link).await?;
+            let wants = live && link.as_ref().is_some_and(|l| l.state == LinkState::Live);
+            if wants && self.account.settings.direction == Direction::TwoWay {
                 commit.expect.push(Expect::Access(self.account.user, intent.person));
                 wanted.push(intent);
                 continue;
             }
             commit.changes.push(Change::CloseIntent(intent.id));
             self.creating.remove(&intent.token);
-            if let Some(mut link) = self.store().link(intent.link).await?
+            if let Some(mut link) = link
                 && !live
             {
                 link.state = LinkState::Deleted;

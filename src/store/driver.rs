@@ -20,12 +20,20 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// A future that is dropped does not stop a batch that has begun.
     async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError>;
+
+    /// What was deleted is not to be found in the database's files any more, as far as it can see to that at once.
+    async fn wipe(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl<D: Driver + ?Sized> Driver for Arc<D> {
     async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError> {
         (**self).run(batch).await
+    }
+    async fn wipe(&self) -> Result<(), StoreError> {
+        (**self).wipe().await
     }
 }
 

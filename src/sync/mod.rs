@@ -4,6 +4,7 @@
 //! reasons go out as data. Start reading at [`view`], then `reconcile`, then [`plan`].
 
 pub mod caps;
+pub mod conflict;
 pub mod diff;
 pub mod echo;
 pub mod elements;
@@ -20,4 +21,6 @@ pub mod retry;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod undo;
+pub mod unite;
 pub mod view;

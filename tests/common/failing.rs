@@ -13,7 +13,7 @@ use contactd::card::Card;
 use contactd::card::photo::Blob;
 use contactd::crm::person::Person;
 use contactd::crm::users::Directory;
-use contactd::ids::{AccountId, CollectionId, LinkId, OpId, PersonId, RemoteId, RunId, Timestamp, Token};
+use contactd::ids::{AccountId, CollectionId, ConflictId, LinkId, OpId, PersonId, RemoteId, RunId, Timestamp, Token};
 use contactd::store::{
     Account, Candidate, CollectionState, Commit, Conflict, Counted, Failure, GuardFacts, HeldDeletion, Identity, Known,
     Lease, PersonQuery, Run, Store, StoreError, SubjectKey,
@@ -160,6 +160,10 @@ pass! {
     links_of(person: PersonId) -> Vec<Link>;
     history(person: PersonId, limit: usize) -> Vec<Operation>;
     operations(run: RunId, after: Option<OpId>, limit: usize) -> Vec<Operation>;
+    operation(id: OpId) -> Option<Operation>;
+    operations_since(since: Timestamp, after: Option<OpId>, limit: usize) -> Vec<Operation>;
+    conflict(id: ConflictId) -> Option<Conflict>;
+    wipe() -> ();
     runs(account: Option<AccountId>, before: Option<RunId>, limit: usize) -> Vec<Run>;
     conflicts(account: Option<AccountId>, limit: usize) -> Vec<Conflict>;
     held(account: Option<AccountId>) -> Vec<HeldDeletion>;

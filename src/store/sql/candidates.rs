@@ -33,6 +33,8 @@ const MATCHABLE: &str = concat!(
      (SELECT 1 FROM links l WHERE l.person = p.id AND l.account = $3 AND l.state <> 'deleted') AND ",
     may_see!("$1")
 );
+/// Pairs of which somebody has said that they are not the same.
+const DISMISSED: &str = "SELECT d.remote, d.person FROM dismissed d WHERE d.account = $1";
 const FOLLOWERS: &str = "SELECT f.follower FROM followers f WHERE f.person = $1 ORDER BY f.follower";
 /// How many keys or people are asked about at a time.
 const PAGE: usize = 1000;
@@ -64,7 +66,13 @@ pub(super) async fn candidates(
         asking.entry(key).or_default().push(RemoteId::from(row.text()?));
     }
     drop(rows);
-    let shared = shared(store, account, popular, asking).await?;
+    let mut shared = shared(store, account, popular, asking).await?;
+    let rows = store.one(Stmt::new(DISMISSED, args![account])).await?;
+    for mut row in rows.iter() {
+        let remote = RemoteId::from(row.text()?);
+        shared.remove(&(row.id()?, remote));
+    }
+    drop(rows);
 
     let people: BTreeSet<PersonId> = shared.keys().map(|(person, _)| *person).collect();
     let people: Vec<PersonId> = people.into_iter().collect();

@@ -77,8 +77,9 @@ pub(super) fn add_words(person: PersonId, words: Vec<String>) -> impl Iterator<I
 
 /// A key of a person.
 pub(super) const ADD_KEY: &str = "INSERT INTO person_keys (hash, strength, person) VALUES ($1, $2, $3)";
-/// A key of a record.
-pub(super) const ADD_SEEN_KEY: &str = "INSERT INTO seen_keys (account, hash, strength, remote) VALUES ($1, $2, $3, $4)";
+/// A key of a record. One that stands already, as after damage to the row, is no reason not to mend the row.
+pub(super) const ADD_SEEN_KEY: &str =
+    "INSERT INTO seen_keys (account, hash, strength, remote) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 
 /// Derives everything anew if it was derived in another way. A start that is interrupted begins again at the next.
 pub(super) async fn refresh(store: &SqlStore<impl Driver>) -> Result<(), StoreError> {
