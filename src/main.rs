@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use contactd::cli::{self, Cli, Command, ConfigCommand, Exit};
 use contactd::config::{self, Config, LogFormat};
-use contactd::{daemon, telemetry};
+use contactd::{daemon, maintenance, telemetry};
 
 /// Where the configuration is if nobody says otherwise.
 const CONFIG: &str = "/etc/contactd/contactd.toml";
@@ -26,20 +26,29 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Exit, (Exit, String)> {
     let path = cli.config.clone().or_else(|| Path::new(CONFIG).exists().then(|| CONFIG.into()));
     let read = || config::load(path.as_deref(), std::env::vars_os()).map_err(|error| (Exit::Usage, error.to_string()));
-    match &cli.command {
+    let json = cli.json;
+    match cli.command {
         Command::Config(ConfigCommand::Check) => read().map(|_| say("the configuration is fine\n")),
         Command::Config(ConfigCommand::Show) => read().map(|config| say(&config::show(&config))),
         Command::Serve => serve(read()?, path.as_deref()),
+        Command::Store(command) => {
+            let config = read()?;
+            let done = runtime()?.block_on(Box::pin(maintenance::run(command, &config, json)));
+            done.map_err(|error| (Exit::Failed, error.to_string()))
+        }
         _ => {
             let socket = match &cli.socket {
                 Some(socket) => socket.clone(),
                 None => read()?.control.socket.clone(),
             };
-            let failed = |error: std::io::Error| (Exit::Failed, error.to_string());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-            runtime.block_on(Box::pin(cli::run(cli, &socket))).map_err(|error| (error.exit, error.says))
+            runtime()?.block_on(Box::pin(cli::run(cli, &socket))).map_err(|error| (error.exit, error.says))
         }
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, (Exit, String)> {
+    let failed = |error: std::io::Error| (Exit::Failed, error.to_string());
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
 }
 
 fn serve(config: Config, path: Option<&Path>) -> Result<Exit, (Exit, String)> {

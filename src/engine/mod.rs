@@ -187,6 +187,11 @@ impl Engine {
         self.world.now()
     }
 
+    /// How long a lease lasts, in ms.
+    pub(crate) fn lease(&self) -> i64 {
+        self.options.lease
+    }
+
     /// A new id.
     pub fn new_id<T: From<uuid::Uuid>>(&self) -> T {
         new_id(&*self.world)
@@ -417,11 +422,11 @@ impl Running<'_> {
         match &ended {
             Ok(()) => commit.changes.push(Change::Synced(self.account.id, now)),
             Err(SyncError::Provider(ProviderError { retry: Retry::AfterHuman, scope: Scope::Account, .. })) => {
-                self.set_state(&mut commit, AccountState::Reconnect { reason: error.unwrap_or_default() });
+                self.set_state(&mut commit, AccountState::Reconnect { reason: error.unwrap_or_default() }).await?;
             }
             Err(SyncError::Halted(reason)) => {
                 let reason = reason.clone();
-                self.set_state(&mut commit, AccountState::Error { reason });
+                self.set_state(&mut commit, AccountState::Error { reason }).await?;
             }
             Err(_) => {}
         }
@@ -432,9 +437,15 @@ impl Running<'_> {
         ended.map(|()| Report { run: self.id, tally: self.tally, unfinished: self.unfinished })
     }
 
-    fn set_state(&mut self, commit: &mut Commit, state: AccountState) {
-        self.account.state = state;
-        commit.changes.push(Change::PutAccount(Box::new(self.account.clone())));
+    /// The account stops, unless somebody has stopped or changed it meanwhile: what they chose stands.
+    async fn set_state(&mut self, commit: &mut Commit, state: AccountState) -> Result<(), SyncError> {
+        if let Some(mut now) = self.store().account(self.account.id).await?
+            && now.state == self.account.state
+        {
+            now.state = state;
+            commit.changes.push(Change::PutAccount(Box::new(now)));
+        }
+        Ok(())
     }
 }
 

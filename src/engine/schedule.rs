@@ -3,13 +3,13 @@
 //! Owns: one run per account at a time, several accounts at once, fairness, jitter, back-off, and the end of all runs when
 //! the daemon stops. Must not: know what a run does. What can wake it is one enum, [`Wake`]; start reading there.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::connect::Connector;
 use super::{Engine, Handle, Report, SyncError};
@@ -36,6 +36,10 @@ pub struct Settings {
 const BACK_OFF: i64 = 30_000;
 /// The longest wait after failures, in ms.
 const BACK_OFF_MOST: i64 = 60 * 60 * 1000;
+/// How long a person who wants an account waits for the run of another daemon, which nobody here can end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether that run has ended.
+const LOOK: Duration = Duration::from_millis(250);
 /// How long after one purge of the trash the next one comes, in ms.
 const PURGE_EVERY: i64 = 24 * 60 * 60 * 1000;
 
@@ -74,6 +78,11 @@ pub enum Outcome {
         needs_person: bool,
         /// Not before then, if the provider said so.
         not_before: Option<Timestamp>,
+    },
+    /// Another daemon that shares the store has the account.
+    Elsewhere {
+        /// Whether somebody had asked for it.
+        asked: bool,
     },
     /// It was asked to end, or never began, since the daemon stops or somebody wanted the account.
     Stopped,
@@ -217,6 +226,8 @@ pub struct Scheduler {
     next: HashMap<AccountId, Timestamp>,
     failures: HashMap<AccountId, u32>,
     accounts: HashMap<AccountId, Account>,
+    /// Accounts that somebody wanted to be synced while another daemon had them: they are synced however lately they were.
+    insisting: HashSet<AccountId>,
     read: Option<Timestamp>,
     /// When the trash was last purged.
     purged: Option<Timestamp>,
@@ -248,6 +259,7 @@ impl Scheduler {
             next: HashMap::new(),
             failures: HashMap::new(),
             accounts: HashMap::new(),
+            insisting: HashSet::new(),
             read: None,
             purged: None,
             stopping: false,
@@ -358,6 +370,14 @@ impl Scheduler {
             self.next.iter().filter(|(_, due)| **due <= now).map(|(account, _)| *account).collect();
         for account in due {
             self.next.remove(&account);
+            // Of daemons that share a store, each knows when the account is due; one that was first is enough.
+            let synced = self.accounts.get(&account).and_then(|account| account.synced);
+            let again = synced.filter(|_| !self.insisting.contains(&account));
+            if let Some(again) = again.map(|synced| synced.plus(millis(self.settings.interval))).filter(|at| *at > now)
+            {
+                self.next.insert(account, again.plus(self.interval() - millis(self.settings.interval)));
+                continue;
+            }
             if !self.busy.contains_key(&account) && !self.queue.iter().any(|queued| queued.account == account) {
                 let what = What::Sync { trigger: "schedule", waiters: Vec::new() };
                 self.push(Queued { account, what, urgent: false, handle: Handle::default() });
@@ -457,8 +477,7 @@ impl Scheduler {
                 What::Turn(give) => {
                     let turn = Turn { account, handle: handle.clone(), wake: self.wake.clone() };
                     self.busy.insert(account, Busy { handle, waiters: Vec::new() });
-                    // If nobody waits any more, the turn ends by being dropped here.
-                    drop(give.send(turn));
+                    tokio::spawn(hand_over(Arc::clone(&self.engine), turn, give));
                 }
             }
         }
@@ -489,6 +508,9 @@ impl Scheduler {
     async fn ended(&mut self, account: AccountId, outcome: Option<Outcome>) {
         let Some(busy) = self.busy.remove(&account) else { return };
         let now = self.engine.now();
+        if let Some(Outcome::Done(_) | Outcome::Failed { .. }) = &outcome {
+            self.insisting.remove(&account);
+        }
         match &outcome {
             Some(Outcome::Done(_)) => {
                 self.failures.remove(&account);
@@ -509,7 +531,16 @@ impl Scheduler {
                     self.read_accounts().await;
                 }
             }
-            Some(Outcome::Stopped) | None => {}
+            // Its run may end at any time, or its lease if it has died.
+            Some(Outcome::Elsewhere { asked }) => {
+                if *asked {
+                    self.insisting.insert(account);
+                }
+                let wait = (self.engine.lease() / 4).clamp(1_000, BACK_OFF);
+                self.next.insert(account, now.plus(wait));
+            }
+            Some(Outcome::Stopped) => {}
+            None => self.engine.let_go(account).await,
         }
         if let Some(outcome) = outcome {
             for waiter in busy.waiters {
@@ -520,6 +551,20 @@ impl Scheduler {
             self.tick(true).await;
         }
     }
+}
+
+/// Gives the turn to whoever waits for it, once no other daemon has the account.
+async fn hand_over(engine: Arc<Engine>, turn: Turn, give: oneshot::Sender<Turn>) {
+    let patience = tokio::time::Instant::now() + PATIENCE;
+    // If the store fails, whoever has the turn learns so by what it does then.
+    while matches!(engine.hold(turn.account).await, Ok(false)) {
+        if tokio::time::Instant::now() > patience || give.is_closed() {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    // If nobody waits any more, the turn ends by being dropped here.
+    drop(give.send(turn));
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -559,6 +604,10 @@ async fn run(
             Outcome::Done(report)
         }
         Err(SyncError::Stopped) => Outcome::Stopped,
+        Err(SyncError::Busy) => {
+            debug!({ fields::ACCOUNT } = %account, { fields::TRIGGER } = trigger, "another daemon has the account");
+            Outcome::Elsewhere { asked: trigger != "schedule" }
+        }
         Err(error) => {
             let (needs_person, not_before) = match &error {
                 SyncError::Halted(_) | SyncError::NotActive(_) => (true, None),
