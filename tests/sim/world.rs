@@ -10,6 +10,7 @@ use contactd::crm::person::{Person, PersonState, VisibleTo};
 use contactd::crm::users::User;
 use contactd::engine::{Engine, Options, Report, SyncError};
 use contactd::ids::{AccountId, GroupId, PersonId, Revision, Timestamp, UserId};
+use contactd::store::driver::Driver;
 use contactd::store::sql::SqlStore;
 use contactd::store::sqlite::Sqlite;
 use contactd::store::{Account, AccountState, Change, Commit, Expect, PersonQuery, Store, StoreError};
@@ -21,6 +22,7 @@ use contactd::sync::view::{RemoteRef, Roster};
 use super::fake::{COLLECTION, Fake, Manner};
 use super::rng::Rng;
 use crate::crash::Crashing;
+use crate::postgres;
 
 /// The day on which every history begins.
 pub const BEGIN: i64 = 1_795_000_000_000;
@@ -62,7 +64,17 @@ impl Entropy for Hand {
     }
 }
 
-pub type TestStore = SqlStore<Crashing<Sqlite>>;
+/// SQLite in memory, or PostgreSQL where `CONTACTD_SIM_POSTGRES` is set.
+pub type Database = Box<dyn Driver>;
+pub type TestStore = SqlStore<Crashing<Database>>;
+
+fn database() -> Database {
+    if std::env::var_os("CONTACTD_SIM_POSTGRES").is_some() {
+        Box::new(postgres::Inline::new())
+    } else {
+        Box::new(Sqlite::memory().unwrap())
+    }
+}
 
 /// An account and what it reaches.
 pub struct Site {
@@ -73,7 +85,7 @@ pub struct Site {
 
 pub struct World {
     pub hand: Arc<Hand>,
-    pub driver: Crashing<Sqlite>,
+    pub driver: Crashing<Database>,
     pub store: Arc<TestStore>,
     pub engine: Engine,
     pub users: Vec<UserId>,
@@ -96,7 +108,7 @@ pub fn now<T>(future: impl Future<Output = T>) -> T {
 impl World {
     pub fn new(seed: u64) -> Self {
         let hand = Arc::new(Hand::new(seed));
-        let driver = Crashing::new(Sqlite::memory().unwrap());
+        let driver = Crashing::new(database());
         let store = Arc::new(now(SqlStore::open(driver.clone())).unwrap());
         let options = Options { page: 7, ..Options::default() };
         let engine = Engine::new(store.clone(), hand.clone(), "sim", options);
@@ -393,7 +405,7 @@ impl World {
 /// The fake, which stops the machine when the test asked for a stop in the middle of a send.
 struct SiteProvider {
     fake: Fake,
-    driver: Crashing<Sqlite>,
+    driver: Crashing<Database>,
 }
 
 mod provider {
