@@ -4,6 +4,7 @@
 //! decides. Start order: key, store (which refuses a second daemon), client, scheduler, listeners, readiness. What can wake
 //! the scheduler is one enum in [`crate::engine::schedule`]; signals become those.
 
+pub mod doctor;
 mod listen;
 
 use std::path::PathBuf;
@@ -82,13 +83,20 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
     let store = open_store(&config).await?;
     let http = Http::new(http_settings(&config), Arc::clone(&world))?;
     let options = Options { page: config.sync.page_size, ..Options::default() }.outlasting(http.longest_send());
-    // An SQLite store has one daemon at a time, so that what a crashed one left is ours at once.
-    let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), "contactd", options));
+    let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), holder(&*world), options));
     let resolver: Arc<dyn Resolver> =
         Arc::new(SystemResolver::new(Arc::new(System)).map_err(|error| DaemonError::Dns(error.to_string()))?);
     let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private);
     let connector =
         Arc::new(Connector::new(Arc::clone(&engine), registry, keys, &config.secrets.key_file, credentials));
+    let unopened = connector.unopened().await?.len();
+    if unopened > 0 {
+        error!(
+            accounts = unopened,
+            "the key does not open the passwords of these accounts, which wait for a person: restore the key file from its \
+             backup and restart, or sign in again"
+        );
+    }
     let (cut_now, cut) = watch::channel(false);
     let (scheduler, schedule) =
         Scheduler::new(Arc::clone(&engine), Arc::clone(&connector), Arc::new(System), when(&config), cut);
@@ -143,8 +151,20 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
 
 async fn open_store(config: &Config) -> Result<Arc<dyn Store>, DaemonError> {
     match &config.store.url {
-        StoreUrl::Sqlite(path) => Ok(Arc::new(SqlStore::open(Sqlite::open(path)?).await?)),
+        StoreUrl::Sqlite(path) => {
+            let store = SqlStore::open(Sqlite::open(path)?).await?;
+            // Such a store has one daemon at a time, so that what a crashed one held is free at once.
+            store.free_leases().await?;
+            Ok(Arc::new(store))
+        }
     }
+}
+
+/// What this daemon is called among those that share a store: no two have the same name, not even one after the other.
+fn holder(world: &dyn World) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let random = u64::from_be_bytes(world.bytes().first_chunk().copied().unwrap_or_default());
+    format!("{}:{}:{random:016x}", host.trim(), std::process::id())
 }
 
 fn http_settings(config: &Config) -> HttpSettings {
@@ -165,6 +185,7 @@ fn when(config: &Config) -> ScheduleSettings {
         interval: config.sync.interval.0,
         jitter: config.sync.jitter.0,
         concurrency: config.sync.concurrency,
+        after_edit: config.sync.after_edit.0,
         trash: Duration::from_secs(u64::from(config.crm.trash_days) * 24 * 60 * 60),
     }
 }

@@ -44,6 +44,8 @@ macro_rules! on {
                 failures_are_counted,
                 one_open_link_per_record_and_person,
                 accounts_are_unique,
+                two_who_change_an_account_do_not_lose_one_another,
+                leases_of_the_dead_are_freed,
             ],
             reads: [
                 listings_and_what_they_lack,

@@ -49,7 +49,7 @@ pub struct App {
 pub fn router(app: Arc<App>) -> Router {
     let v1 = Router::new()
         .route("/users", get(users::list).post(users::add))
-        .route("/users/{user}", get(users::show))
+        .route("/users/{user}", get(users::show).patch(users::edit))
         .route("/roles", get(users::roles).post(users::add_role))
         .route("/accounts", get(accounts::list).post(accounts::add))
         .route("/accounts/{account}", get(accounts::show).patch(accounts::set).delete(accounts::remove))

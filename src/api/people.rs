@@ -19,9 +19,10 @@ use crate::crm::access;
 use crate::crm::followers;
 use crate::crm::person::{Person, PersonState};
 use crate::ids::{PersonId, Revision, UserId};
-use crate::store::{Change, Commit, Expect, PersonQuery};
+use crate::store::{Account, Change, Commit, Expect, PersonQuery};
 use crate::sync::diff::Diff;
 use crate::sync::operation::{self, Effect, Operation, PersonChange};
+use crate::sync::settings::Direction;
 
 /// Which people.
 #[derive(Deserialize)]
@@ -138,6 +139,7 @@ pub(super) async fn add(
         effects: vec![Effect::Person { person: person.id, link: None, change: PersonChange::Created(card) }],
     });
     app.engine.store().commit(commit).await?;
+    concerns(&app, &person).await;
     Ok(Json(show::person(person, &caller)))
 }
 
@@ -340,5 +342,18 @@ async fn put(
     let (id, why) = (app.engine.new_id(), why.to_owned());
     commit.operation = Some(Operation { id, at: now, actor: caller.actor(), why, effects });
     app.engine.store().commit(commit).await?;
+    concerns(app, &after).await;
     Ok(Json(show::person(after, caller)))
+}
+
+/// The accounts that an edit concerns, those that have a link to the person and those of its owner, are synced soon.
+async fn concerns(app: &App, person: &Person) {
+    let store = app.engine.store();
+    // If that can't be told now, the next interval does it.
+    let (Ok(accounts), Ok(links)) = (store.accounts().await, store.links_of(person.id).await) else { return };
+    let concerned = |account: &Account| {
+        account.settings.direction == Direction::TwoWay
+            && (account.user == person.owner || links.iter().any(|link| link.account == account.id))
+    };
+    app.schedule.edited(accounts.into_iter().filter(concerned).map(|account| account.id).collect());
 }

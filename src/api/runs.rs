@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::types::{ConflictShown, HeldAnswer, HeldShown, RunShown, WhyShown};
 use super::{ApiError, App, show};
 use crate::engine::change::Why;
-use crate::ids::{AccountId, PersonId, RemoteId, RunId, Timestamp};
+use crate::ids::{AccountId, OpId, PersonId, RemoteId, RunId, Timestamp};
 use crate::store::{Account, AccountState, Change, Commit, Run, SubjectKey};
 use crate::sync::plan::Waits;
 use crate::sync::view::Answer;
@@ -20,6 +20,13 @@ use crate::sync::view::Answer;
 #[derive(Deserialize)]
 pub(super) struct Of {
     account: Option<String>,
+    limit: Option<usize>,
+}
+
+/// After which operation, and how many.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    after: Option<OpId>,
     limit: Option<usize>,
 }
 
@@ -58,6 +65,7 @@ fn shown(run: Run, accounts: &BTreeMap<AccountId, Account>) -> Option<RunShown> 
         tally: show::tally(run.tally),
         error: run.error,
         operations: Vec::new(),
+        more_after: None,
     })
 }
 
@@ -65,6 +73,7 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(run): Path<String>,
+    Query(of): Query<Page>,
 ) -> Result<Json<RunShown>, ApiError> {
     let id: RunId = run.parse().map_err(|error| ApiError::Invalid(format!("{error}")))?;
     let (_, all) = accounts(&app, &caller, None).await?;
@@ -77,8 +86,12 @@ pub(super) async fn show(
         };
         before = Some(last.id);
         if let Some(run) = page.into_iter().find(|run| run.id == id).and_then(|run| shown(run, &all)) {
-            let operations = app.engine.store().operations(id, None, 1000).await?;
-            return Ok(Json(RunShown { operations, ..run }));
+            let limit = of.limit.unwrap_or(1000).clamp(1, 1000);
+            let mut operations = app.engine.store().operations(id, of.after, limit + 1).await?;
+            let more = operations.len() > limit;
+            operations.truncate(limit);
+            let more_after = operations.last().map(|operation| operation.id).filter(|_| more);
+            return Ok(Json(RunShown { operations, more_after, ..run }));
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum StoreError {
     #[error("the store is busy: {0}")]
     Busy(String),
     /// The database can't be used: full disk, broken file, wrong version. Stop and tell a person.
-    #[error("the store is broken: {0}")]
+    #[error("the store can't be used: {0}")]
     Broken(String),
 }
 
@@ -66,6 +66,8 @@ pub struct Account {
     pub created: Timestamp,
     /// When its last successful run ended.
     pub synced: Option<Timestamp>,
+    /// Grows with each [`Change::PutAccount`]; 0 = not stored yet. Not for writing: what is stored counts it.
+    pub revision: Revision,
 }
 
 /// Whether an account syncs, and if not, why.
@@ -374,6 +376,12 @@ impl Commit {
     pub fn new(lease: Option<&Lease>, now: Timestamp) -> Self {
         Self { lease: lease.cloned(), now, expect: Vec::new(), changes: Vec::new(), operation: None }
     }
+
+    /// Stores an account as it was read and then changed: stale if somebody else has changed it meanwhile.
+    pub fn put_account(&mut self, account: Account) {
+        self.expect.push(Expect::Account(account.id, account.revision));
+        self.changes.push(Change::PutAccount(Box::new(account)));
+    }
 }
 
 /// What must still hold when a commit is made; otherwise it is [`StoreError::Stale`].
@@ -393,6 +401,8 @@ pub enum Expect {
     Unlinked(AccountId, RemoteId),
     /// The intent is still open.
     IntentOpen(IntentId),
+    /// The account has this revision; 0 = it is not there yet.
+    Account(AccountId, Revision),
     /// The account is active (not paused or removed meanwhile).
     Active(AccountId),
 }
@@ -419,7 +429,7 @@ pub enum Change {
         /// The hash of the bytes.
         hash: String,
     },
-    /// An account, new or changed.
+    /// An account, new or changed; see [`Commit::put_account`].
     PutAccount(Box<Account>),
     /// The account's sealed credentials; `None` forgets them.
     PutSecret(AccountId, Option<Vec<u8>>),
@@ -533,6 +543,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Lease>, StoreError>;
     /// Gives the lease back.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+    /// Gives all leases back, whoever held them: only for who knows that no other daemon uses the store.
+    async fn free_leases(&self) -> Result<(), StoreError>;
 
     /// All users and roles.
     async fn directory(&self) -> Result<Directory, StoreError>;

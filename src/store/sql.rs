@@ -97,6 +97,9 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         commit::release(self, lease).await
     }
+    async fn free_leases(&self) -> Result<(), StoreError> {
+        commit::free_leases(self).await
+    }
 
     async fn directory(&self) -> Result<Directory, StoreError> {
         people::directory(self).await

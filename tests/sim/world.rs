@@ -189,6 +189,7 @@ impl World {
             connection: serde_json::Value::Null,
             created: self.time(),
             synced: None,
+            revision: Revision(0),
         };
         self.commit(vec![Change::PutAccount(Box::new(account))], Vec::new()).unwrap();
         self.sites.push(Site { id, user, fake });

@@ -46,7 +46,7 @@ pub(crate) async fn everything_is_given_back(db: Db) {
     let first = Account { state: AccountState::Active, synced: None, ..first };
     db.put([put(first.clone()), Change::Synced(acc(1), NOW.plus(-5)), Change::Synced(acc(2), NOW)]).await;
     let stored = db.store.account(acc(1)).await.unwrap().unwrap();
-    assert_eq!(stored, Account { synced: Some(NOW), ..first }, "the later end of a run stands");
+    assert_eq!(stored, Account { synced: Some(NOW), revision: Revision(2), ..first }, "the later end of a run stands");
     assert_eq!(db.store.account(acc(2)).await.unwrap().unwrap().synced, Some(NOW));
     assert_eq!(db.store.account(acc(9)).await.unwrap(), None);
 
@@ -422,6 +422,39 @@ pub(crate) async fn one_open_link_per_record_and_person(db: Db) {
     db.put([put_link(ended), put_link(link(3, 1, 2, Some("/a"))), put_link(link(4, 1, 1, None))]).await;
     assert_eq!(db.subject(person_key(1)).await.link.unwrap().id, lnk(4));
     assert_eq!(db.subject(record_key("/a")).await.link.unwrap().id, lnk(3));
+}
+
+pub(crate) async fn two_who_change_an_account_do_not_lose_one_another(db: Db) {
+    let db = db.with_account().await;
+    let read = db.store.account(acc(1)).await.unwrap().unwrap();
+    let put = |account: Account| {
+        let mut commit = commit([]);
+        commit.put_account(account);
+        db.store.commit(commit)
+    };
+    put(Account { address: "one@example.com".into(), ..read.clone() }).await.unwrap();
+    assert!(is_stale(put(Account { state: AccountState::Setup, ..read.clone() }).await), "from what is past");
+    let now = db.store.account(acc(1)).await.unwrap().unwrap();
+    assert_eq!((now.address.as_str(), &now.state), ("one@example.com", &read.state));
+    put(Account { state: AccountState::Setup, ..now.clone() }).await.unwrap();
+    assert_eq!(db.store.account(acc(1)).await.unwrap().unwrap().revision, Revision(now.revision.0 + 1));
+    // The end of a run changes nothing that people change.
+    db.put([Change::Synced(acc(1), NOW)]).await;
+    let now = db.store.account(acc(1)).await.unwrap().unwrap();
+    put(now).await.unwrap();
+    // A new one is new once.
+    let new = Account { revision: Revision(0), subject: "mailbox2".into(), ..account(2, 1) };
+    put(new.clone()).await.unwrap();
+    assert!(is_stale(put(new).await));
+}
+
+pub(crate) async fn leases_of_the_dead_are_freed(db: Db) {
+    let db = db.with_account().await;
+    let theirs = db.store.lease(acc(1), "theirs", NOW, 60_000).await.unwrap().unwrap();
+    assert!(db.store.lease(acc(1), "ours", NOW, 60_000).await.unwrap().is_none());
+    db.store.free_leases().await.unwrap();
+    let ours = db.store.lease(acc(1), "ours", NOW, 60_000).await.unwrap().unwrap();
+    assert!(ours.fence > theirs.fence, "what the dead one was about to store is refused");
 }
 
 pub(crate) async fn accounts_are_unique(db: Db) {

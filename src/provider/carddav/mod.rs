@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use self::fault::{Fault, classify};
+use self::fault::{Fault, SIGNING_IN, classify};
 use self::fetch::{Batch, Reader};
 use self::report::Audit;
 use self::settings::{Book, CarddavSettings, Flavour, Found, GroupMode};
@@ -341,7 +341,7 @@ impl Provider for Carddav {
 
     async fn check(&self) -> Result<Mailbox, ProviderError> {
         let found = self.sign_in().await;
-        let found = found.map_err(|fault| self.failed(fault, "signing in", Scope::Account))?;
+        let found = found.map_err(|fault| self.failed(fault, SIGNING_IN, Scope::Account))?;
         Ok(found.mailbox(&self.settings))
     }
 

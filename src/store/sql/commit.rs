@@ -21,7 +21,7 @@ use super::{SqlStore, args, mark};
 use crate::card::photo::Blob;
 use crate::crm::person::Person;
 use crate::crm::users::{Role, User};
-use crate::ids::{AccountId, Fence, LinkId, PersonId, RemoteId, Timestamp};
+use crate::ids::{AccountId, Fence, LinkId, PersonId, RemoteId, Revision, Timestamp};
 use crate::sync::plan::Deletion;
 use crate::sync::view::{Answer, Intent, Link, Send};
 
@@ -300,8 +300,9 @@ impl Batch {
     }
 
     fn put_account(&mut self, account: &Account) -> Result<(), StoreError> {
-        let Account { id, user, provider, tenant, subject, address, state, settings, connection, created, synced } =
-            account;
+        let Account {
+            id, user, provider, tenant, subject, address, state, settings, connection, created, synced, ..
+        } = account;
         self.push(Stmt::new(
             PUT_ACCOUNT,
             args![
@@ -459,6 +460,14 @@ fn expectation(expect: &Expect) -> Stmt {
         Expect::IntentOpen(id) => {
             Stmt::new("SELECT 1 FROM intents i WHERE i.id = $1", args![*id]).must("the intent was closed")
         }
+        Expect::Account(id, Revision(0)) => {
+            let sql = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = $1)";
+            Stmt::new(sql, args![*id]).must("the account is there already")
+        }
+        Expect::Account(id, revision) => {
+            let sql = "SELECT 1 FROM accounts a WHERE a.id = $1 AND a.revision = $2";
+            Stmt::new(sql, args![*id, *revision]).must("the account has changed")
+        }
         Expect::Active(account) => {
             let sql = "SELECT 1 FROM accounts a WHERE a.id = $1 AND a.state_word = 'active'";
             Stmt::new(sql, args![*account]).must("the account is not active any more")
@@ -482,6 +491,11 @@ pub(super) async fn lease(
     let until = now.plus(ttl);
     let rows = store.one(Stmt::new(SQL, args![account, holder, until, now])).await?;
     rows.first().map(|mut row| Ok(Lease { account, fence: Fence(row.int()?), until })).transpose()
+}
+
+/// Gives all leases back, whoever held them.
+pub(super) async fn free_leases(store: &SqlStore<impl Driver>) -> Result<(), StoreError> {
+    store.one(Stmt::new("UPDATE leases SET holder = '', until = 0", Vec::new())).await.map(drop)
 }
 
 /// Gives a lease back; one that has changed hands is left alone.
@@ -512,7 +526,7 @@ const PUT_ACCOUNT: &str = "INSERT INTO accounts (id, user_id, provider, tenant, 
      ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id, provider = excluded.provider, \
      tenant = excluded.tenant, subject = excluded.subject, address = excluded.address, \
      state_word = excluded.state_word, state = excluded.state, settings = excluded.settings, \
-     connection = excluded.connection, created = excluded.created, synced = CASE WHEN accounts.synced IS NULL \
+     connection = excluded.connection, created = excluded.created, revision = accounts.revision + 1, synced = CASE WHEN accounts.synced IS NULL \
      OR excluded.synced > accounts.synced THEN excluded.synced ELSE accounts.synced END";
 const PUT_COLLECTION: &str = "INSERT INTO collections (account, id, name, writable, cursor_text, generation, \
      listing_since, listing_page, listed, doubted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \

@@ -63,7 +63,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
 /// The columns of an account.
 macro_rules! account_columns {
     () => {
-        "a.id, a.user_id, a.provider, a.tenant, a.subject, a.address, a.state, a.settings, a.connection, a.created, a.synced"
+        "a.id, a.user_id, a.provider, a.tenant, a.subject, a.address, a.state, a.settings, a.connection, a.created, a.synced, a.revision"
     };
 }
 
@@ -81,6 +81,7 @@ pub(super) fn account(row: &mut Row<'_>) -> Result<Account, StoreError> {
         connection: row.json()?,
         created: Timestamp(row.int()?),
         synced: row.maybe_int()?.map(Timestamp),
+        revision: Revision(row.int()?),
     })
 }
 

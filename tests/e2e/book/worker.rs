@@ -177,6 +177,7 @@ impl Worker {
             connection: Value::Null,
             created: System.now(),
             synced: None,
+            revision: Revision(0),
         };
         self.commit(Vec::new(), vec![Change::PutUser(user), Change::PutAccount(Box::new(account))], Vec::new()).await;
     }
