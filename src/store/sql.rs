@@ -184,6 +184,9 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn candidates(&self, account: AccountId, popular: usize) -> Result<Vec<Candidate>, StoreError> {
         candidates::candidates(self, account, popular).await
     }
+    async fn copies(&self, account: AccountId) -> Result<Vec<(RemoteId, PersonId)>, StoreError> {
+        candidates::copies(self, account).await
+    }
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError> {
         view::intents(self, account).await
     }

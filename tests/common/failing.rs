@@ -148,6 +148,7 @@ pass! {
     subjects(account: AccountId, keys: &[SubjectKey]) -> Vec<Subject>;
     subjects_of_links(account: AccountId, links: &[LinkId]) -> Vec<(SubjectKey, Subject)>;
     candidates(account: AccountId, popular: usize) -> Vec<Candidate>;
+    copies(account: AccountId) -> Vec<(RemoteId, PersonId)>;
     intents(account: AccountId) -> Vec<Intent>;
     tokens(account: AccountId, tokens: &[Token]) -> Vec<(Token, LinkId)>;
     lost(account: AccountId) -> Vec<Link>;
