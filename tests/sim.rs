@@ -11,6 +11,13 @@
 mod circles;
 #[path = "common/crash.rs"]
 mod crash;
+#[path = "sim/cover.rs"]
+#[allow(dead_code)]
+mod cover;
+#[path = "sim/database.rs"]
+mod database;
+#[path = "sim/exec.rs"]
+mod exec;
 #[path = "sim/fake.rs"]
 mod fake;
 #[path = "sim/histories.rs"]
