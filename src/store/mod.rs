@@ -4,6 +4,7 @@
 //! that a rule decides. Start reading at [`Store`], then [`Change`].
 
 pub mod driver;
+pub mod postgres;
 pub mod sql;
 pub mod sqlite;
 

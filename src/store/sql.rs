@@ -54,9 +54,11 @@ pub struct SqlStore<D> {
 impl<D: Driver> SqlStore<D> {
     /// Opens the store: brings the schema up to date, and refuses one that a later version of contactd has made.
     pub async fn open(driver: D) -> Result<Self, StoreError> {
+        let alone = driver.alone().await?;
         migrate::migrate(&driver).await?;
         let store = Self { driver };
         derive::refresh(&store).await?;
+        drop(alone);
         Ok(store)
     }
 
