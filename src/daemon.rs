@@ -85,7 +85,7 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
     // An SQLite store has one daemon at a time, so that what a crashed one left is ours at once.
     let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), "contactd", options));
     let resolver: Arc<dyn Resolver> =
-        Arc::new(SystemResolver::new().map_err(|error| DaemonError::Dns(error.to_string()))?);
+        Arc::new(SystemResolver::new(Arc::new(System)).map_err(|error| DaemonError::Dns(error.to_string()))?);
     let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private);
     let connector =
         Arc::new(Connector::new(Arc::clone(&engine), registry, keys, &config.secrets.key_file, credentials));

@@ -4,8 +4,6 @@
 // Where a copy or a borrow reads alike, a test takes the shorter one.
 #![allow(clippy::cloned_ref_to_slice_refs, clippy::needless_pass_by_value)]
 
-#[path = "common/failing.rs"]
-mod failing;
 #[path = "common/postgres.rs"]
 mod postgres_of_ones_own;
 #[path = "store/fixture.rs"]
@@ -55,7 +53,6 @@ macro_rules! on {
                 failures_are_counted,
                 one_open_link_per_record_and_person,
                 accounts_are_unique,
-                what_is_lost_on_the_way_is_found_again,
             ],
             reads: [
                 listings_and_what_they_lack,

@@ -43,6 +43,9 @@ pub enum ConnectError {
     /// The provider refuses, or is away.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The provider was guessed from the address, and the guess led nowhere.
+    #[error("{0}; if the contacts are on another server, give its address by --server")]
+    Guessed(ProviderError),
     /// The password can't be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -59,7 +62,7 @@ impl ConnectError {
     pub fn needs_person(&self) -> bool {
         match self {
             Self::NoSecret | Self::Registry(_) | Self::Seal(_) => true,
-            Self::Provider(error) => error.retry == Retry::AfterHuman,
+            Self::Provider(error) | Self::Guessed(error) => error.retry == Retry::AfterHuman,
             Self::NoAccount | Self::TakenByOther | Self::Key(_) | Self::Store(_) => false,
         }
     }
@@ -122,7 +125,7 @@ impl Connector {
         secret: &Secret,
         defaults: Settings,
     ) -> Result<Added, ConnectError> {
-        let Reached { kind, connection } = self.registry.reach(wanted)?;
+        let Reached { kind, connection, guessed } = self.registry.reach(wanted).await?;
         let id: AccountId = self.engine.new_id();
         let provider = self.registry.open(id, &kind, &connection, secret)?;
         let mailbox = provider.check().await;
@@ -131,7 +134,8 @@ impl Connector {
             Err(_) => Ok(Vec::new()),
         };
         self.registry.forget(id);
-        let (mailbox, groups) = (mailbox?, groups?);
+        let failed = |error| if guessed { ConnectError::Guessed(error) } else { ConnectError::Provider(error) };
+        let (mailbox, groups) = (mailbox.map_err(failed)?, groups?);
         let connection = provider.learnt().unwrap_or(connection);
 
         let known = self.engine.store().accounts().await?;

@@ -20,7 +20,6 @@ use contactd::sync::view::{
     Answer, Base, Intent, Link, LinkState, Origin, Pairs, RemoteRecord, RemoteRef, Roster, Seen, Send, Withheld,
 };
 
-use crate::failing::{Failing, Fate};
 use crate::fixture::*;
 
 fn is_stale(result: Result<(), StoreError>) -> bool {
@@ -432,29 +431,6 @@ pub(crate) async fn accounts_are_unique(db: Db) {
     db.put([put(Account { state: AccountState::Removed, ..account(1, 1) }), put(twin)]).await;
     assert_eq!(db.store.accounts().await.unwrap().len(), 2);
     assert!(is_stale(db.try_put([put(account(1, 1))]).await), "nor by coming back");
-}
-
-pub(crate) async fn what_is_lost_on_the_way_is_found_again(db: Db) {
-    let db = db.with_account().await;
-    let failing = Failing::new(db.store.clone());
-    let ann = |n: u64| commit([put_person(person(n, 1, card("Ann", "Lee")))]);
-    failing.fail(1, Fate::Refused);
-    failing.fail(2, Fate::Lost);
-    failing.fail(4, Fate::CrashAfter);
-    assert!(failing.commit(ann(1)).await.is_err());
-    assert_eq!(failing.person(per(1)).await.unwrap(), None);
-    assert!(failing.commit(ann(1)).await.is_err());
-    assert!(failing.person(per(1)).await.unwrap().is_some());
-    failing.commit(ann(2)).await.unwrap();
-    assert!(failing.commit(ann(3)).await.is_err());
-    assert!(failing.crashed() && failing.person(per(3)).await.is_err());
-    failing.revive();
-    assert!(failing.person(per(3)).await.unwrap().is_some());
-    failing.fail(1, Fate::CrashBefore);
-    assert!(failing.commit(ann(4)).await.is_err());
-    assert!(failing.ping().await.is_err() && failing.below().ping().await.is_ok());
-    failing.revive();
-    assert_eq!((failing.person(per(4)).await.unwrap(), failing.commits()), (None, 5));
 }
 
 #[tokio::test]

@@ -56,6 +56,15 @@ impl Fault {
         }
     }
 
+    /// Whether it is that host's trouble alone, so that another that serves the same can help (icloud-carddav.md §1.1).
+    pub(super) fn is_of_the_host(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Connect { .. } | HttpError::Lost { .. }) => true,
+            Self::Status { status, .. } => matches!(status, 421 | 500..),
+            _ => false,
+        }
+    }
+
     /// Whether asking for fewer records at once can help (icloud-carddav.md §3.3).
     pub(super) fn may_be_too_much(&self) -> bool {
         match self {
