@@ -232,6 +232,8 @@ fn with_photos(decision: &mut Decision, aliases: &BTreeMap<String, String>) {
             | Step::DeleteRemote
             | Step::State(_)
             | Step::Conflict(_)
+            | Step::Moot(_)
+            | Step::Forget
             | Step::AskDeletion(_)
             | Step::Tag => {}
         }
