@@ -453,7 +453,7 @@ impl Target {
     }
 
     /// A new link becomes the current one.
-    fn link_to(&mut self, link: Link, account: crate::ids::AccountId) {
+    fn link_to(&mut self, link: Link, account: AccountId) {
         self.untouched = None;
         self.effects.push(Effect::Link {
             link: link.id,
@@ -486,7 +486,7 @@ pub(super) fn forget(account: AccountId, record: &RemoteRecord) -> Change {
     }
 }
 
-pub(super) fn present(subject: &Subject) -> Option<&crate::sync::view::RemoteRecord> {
+pub(super) fn present(subject: &Subject) -> Option<&RemoteRecord> {
     match subject.seen.as_ref().map(|s| &s.seen) {
         Some(Seen::Present(record)) => Some(record),
         _ => None,
