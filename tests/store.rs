@@ -4,6 +4,8 @@
 // Where a copy or a borrow reads alike, a test takes the shorter one.
 #![allow(clippy::cloned_ref_to_slice_refs, clippy::needless_pass_by_value)]
 
+#[path = "common/postgres.rs"]
+mod postgres_of_ones_own;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "store/reads.rs"]
@@ -17,22 +19,29 @@ mod writes;
 
 /// Runs every test of the suite on one database, each on a new one.
 macro_rules! suite {
-    ($database:ident, $open:expr, $($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
+    ($attributes:tt $database:ident, $open:expr, $($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
         mod $database {
             $(mod $module {
-                $(#[tokio::test]
-                async fn $test() {
-                    crate::$module::$test($open.await).await;
-                })*
+                $(test! { $attributes $module, $test, $open })*
             })*
         }
     };
 }
 
+macro_rules! test {
+    ([$($attribute:tt)*] $module:ident, $test:ident, $open:expr) => {
+        #[tokio::test]
+        $($attribute)*
+        async fn $test() {
+            crate::$module::$test($open.await).await;
+        }
+    };
+}
+
 macro_rules! on {
-    ($($database:ident: $open:expr;)*) => {$(
+    ($($attributes:tt $database:ident: $open:expr;)*) => {$(
         suite! {
-            $database, $open,
+            $attributes $database, $open,
             writes: [
                 everything_is_given_back,
                 all_or_nothing,
@@ -71,6 +80,7 @@ macro_rules! on {
 }
 
 on! {
-    inline: crate::fixture::Db::inline();
-    threads: crate::fixture::Db::threads();
+    [] inline: crate::fixture::Db::inline();
+    [] threads: crate::fixture::Db::threads();
+    [#[ignore = "needs a PostgreSQL: tests/e2e/run postgres"]] postgres: crate::fixture::Db::postgres();
 }

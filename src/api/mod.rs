@@ -73,6 +73,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/people", get(people::list).post(people::add))
         .route("/people/{person}", patch(people::edit).get(people::show).delete(people::trash))
         .route("/people/{person}/restore", post(people::restore))
+        .route("/people/{person}/resume", post(people::resume))
         .route("/people/{person}/followers/{user}", put(people::follow).delete(people::unfollow))
         .fallback(nothing_there);
     Router::new().nest("/api/v1", v1).layer(from_fn(caller::only_root_or_us)).merge(health()).with_state(app)

@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 
 use super::caller::Caller;
-use super::types::{LinkShown, NewPerson, PersonPatch, PersonShown};
+use super::types::{LinkShown, NewPerson, PersonPatch, PersonShown, Resume};
 use super::{ApiError, App, show};
 use crate::card::Card;
 use crate::card::field::Field;
@@ -23,6 +23,7 @@ use crate::store::{Account, Change, Commit, Expect, PersonQuery};
 use crate::sync::diff::Diff;
 use crate::sync::operation::{self, Effect, Operation, PersonChange};
 use crate::sync::settings::Direction;
+use crate::sync::view::LinkState;
 
 /// Which people.
 #[derive(Deserialize)]
@@ -264,6 +265,37 @@ pub(super) async fn restore(
     }
     let after = Person { state: PersonState::Live, ..before.clone() };
     put(&app, &caller, &before, after, vec![PersonChange::Restored], "person restored").await
+}
+
+/// Paused links go on (rule 18).
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(person): Path<String>,
+    Json(asked): Json<Resume>,
+) -> Result<Json<PersonShown>, ApiError> {
+    let person = caller.find_person(&app, &person).await?;
+    let account = match &asked.account {
+        Some(name) => Some(caller.find_account(&app, name).await?.id),
+        None => None,
+    };
+    let links = app.engine.store().links_of(person.id).await?;
+    let paused = links.iter().filter(|l| l.state == LinkState::Paused);
+    // Others' accounts are their owners' business.
+    let mut mine = Vec::new();
+    for link in paused.filter(|l| account.is_none_or(|account| l.account == account)) {
+        let of = app.engine.store().account(link.account).await?;
+        if of.is_some_and(|account| caller.sees_account(&account)) {
+            mine.push(link.account);
+        }
+    }
+    if mine.is_empty() {
+        return Err(ApiError::Conflict("nothing of this person is paused there".to_owned()));
+    }
+    for account in mine {
+        app.engine.resume_links(person.id, Some(account), caller.actor()).await?;
+    }
+    show(State(app), caller, Path(person.id.to_string())).await
 }
 
 pub(super) async fn follow(

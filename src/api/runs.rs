@@ -282,7 +282,10 @@ fn waiting(waits: Waits) -> &'static str {
         Waits::Unreadable => "the record can't be read; its person stays as it is until the record is mended there",
         Waits::Left => "the record is outside the sync group; put it back into the group to go on",
         Waits::Frozen => "the account's user may not see this person; it goes on when access is given",
-        Waits::Paused => "the same values went round in a circle; look which other program syncs this address book",
+        Waits::Paused => {
+            "the same values went round in a circle; find the other program that syncs this address book, stop it, then \
+             `contactd people resume` the person"
+        }
         Waits::Ended(_) => "the link between them was ended",
         Waits::Asked => "a conflict waits for a choice; see `contactd conflicts list`",
         Waits::Held => "a deletion waits for an answer; see `contactd held list`",

@@ -512,6 +512,14 @@ pub struct NewPerson {
     pub visible_to: Option<VisibleTo>,
 }
 
+/// Paused links of a person are to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resume {
+    /// Only in this account, by id or address.
+    pub account: Option<String>,
+}
+
 /// A change of a person; what is not named stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -533,6 +533,17 @@ pub enum PeopleCommand {
         #[arg(required = true)]
         people: Vec<String>,
     },
+    /// Let a person go on syncing after its values went round in a circle
+    ///
+    /// Two programs that sync the same address books can carry a value to and fro for ever. contactd notices, and stops
+    /// syncing that person with that account. Stop the other program first, then say this.
+    Resume {
+        /// Its id
+        person: String,
+        /// Only in this account
+        #[arg(long)]
+        account: Option<String>,
+    },
     /// Give a person another owner, or show it to others
     Set {
         /// Its id

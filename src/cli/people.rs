@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::args::{Fields, PeopleCommand};
 use super::client::{Client, part};
 use super::{CliError, Exit, Style, note, show};
-use crate::api::types::{NewPerson, PersonPatch, PersonShown};
+use crate::api::types::{NewPerson, PersonPatch, PersonShown, Resume};
 use crate::card::field::Field;
 use crate::card::{Card, Item, Organization};
 
@@ -80,6 +80,9 @@ pub(super) async fn run(command: PeopleCommand, client: &Client, style: Style) -
             }
             style.answer(&all, |all| show::people(all));
             return Ok(Exit::Ok);
+        }
+        PeopleCommand::Resume { person, account } => {
+            client.post(&format!("{}/resume", path(&person)), Some(&Resume { account })).await?
         }
         PeopleCommand::Follow { person, user } => {
             client.ask(Method::PUT, &format!("{}/followers/{}", path(&person), part(&user)), None::<&()>).await?

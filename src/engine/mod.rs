@@ -13,6 +13,7 @@ mod plan;
 mod preview;
 mod pull;
 mod purge;
+mod resume;
 pub mod schedule;
 mod scope;
 mod send;

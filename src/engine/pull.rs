@@ -480,8 +480,17 @@ impl Running<'_> {
                 }
             }
         }
+        let outside =
+            |before: &Option<StoredSeen>| matches!(before, Some(StoredSeen { seen: Seen::Outside { .. }, .. }));
+        let known_outside = seen.iter().zip(&before).filter(|(_, b)| outside(b)).map(|(seen, _)| seen.id().clone());
+        let purged = self.purged(known_outside).await?;
         let mut stored = Vec::with_capacity(seen.len());
-        for (seen, before) in seen.into_iter().zip(before) {
+        for (mut seen, before) in seen.into_iter().zip(before) {
+            if purged.contains(seen.id())
+                && let Seen::Present(RemoteRecord { at, groups, uid, .. }) = seen
+            {
+                seen = Seen::Outside { at, groups, uid };
+            }
             if let Some(row) = self.admit(seen, before, &mut commit, affected).await? {
                 stored.push(row);
             }

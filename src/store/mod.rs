@@ -4,6 +4,7 @@
 //! that a rule decides. Start reading at [`Store`], then [`Change`].
 
 pub mod driver;
+pub mod postgres;
 pub mod sql;
 pub mod sqlite;
 
@@ -587,8 +588,8 @@ pub trait Store: Send + Sync {
     async fn by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError>;
     /// What these records carry in themselves, or carried when they were last there; for [`Store::refind`]. In order.
     async fn identities(&self, account: AccountId, ids: &[RemoteId]) -> Result<Vec<Option<Identity>>, StoreError>;
-    /// Present records that no open link speaks for and that could be where a lost record went: same token, same UID, or
-    /// same content, in this order.
+    /// Records that no open link speaks for and that could be where a lost record went: same token, same UID (of one
+    /// outside the sync group nothing else is known), or same content, in this order.
     async fn refind(
         &self,
         account: AccountId,
@@ -617,6 +618,10 @@ pub trait Store: Send + Sync {
     /// user may see and edit, who are in use and have no open, unlinked or undone link there. Keys that more than
     /// `popular` people or records share are no keys. Sorted.
     async fn candidates(&self, account: AccountId, popular: usize) -> Result<Vec<Candidate>, StoreError>;
+    /// Present, unsettled records that no link ever spoke for and that equal a record which we made, here or in another
+    /// account of the same user, for a person who has records in both: somebody else seems to carry ours over. With that
+    /// person. Sorted.
+    async fn copies(&self, account: AccountId) -> Result<Vec<(RemoteId, PersonId)>, StoreError>;
     /// Open intents of an account, oldest first.
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError>;
     /// Which of these tokens are ours, with the link that each was made for.

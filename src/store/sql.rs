@@ -54,9 +54,11 @@ pub struct SqlStore<D> {
 impl<D: Driver> SqlStore<D> {
     /// Opens the store: brings the schema up to date, and refuses one that a later version of contactd has made.
     pub async fn open(driver: D) -> Result<Self, StoreError> {
+        let alone = driver.alone().await?;
         migrate::migrate(&driver).await?;
         let store = Self { driver };
         derive::refresh(&store).await?;
+        drop(alone);
         Ok(store)
     }
 
@@ -186,6 +188,9 @@ impl<D: Driver> Store for SqlStore<D> {
     }
     async fn candidates(&self, account: AccountId, popular: usize) -> Result<Vec<Candidate>, StoreError> {
         candidates::candidates(self, account, popular).await
+    }
+    async fn copies(&self, account: AccountId) -> Result<Vec<(RemoteId, PersonId)>, StoreError> {
+        candidates::copies(self, account).await
     }
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError> {
         view::intents(self, account).await

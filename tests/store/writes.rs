@@ -347,10 +347,10 @@ pub(crate) async fn conflicts_and_held_deletions_stand_once(db: Db) {
     assert_eq!(db.store.conflicts(Some(acc(1)), 9).await.unwrap().len(), 2);
     assert_eq!(db.store.conflicts(Some(acc(1)), 1).await.unwrap().len(), 1);
     assert_eq!(db.store.conflicts(Some(acc(2)), 9).await.unwrap(), []);
-    assert_eq!(db.subject(person_key(1)).await.asked, [Field::Note].into_iter().collect::<FieldSet>());
+    assert_eq!(db.subject(person_key(1)).await.asked(), [Field::Note].into_iter().collect::<FieldSet>());
     db.put([Change::ResolveConflict(first.id)]).await;
     assert_eq!(db.store.conflicts(None, 9).await.unwrap()[0].id, id(3));
-    assert_eq!(db.subject(person_key(1)).await.asked, FieldSet::NONE);
+    assert_eq!(db.subject(person_key(1)).await.asked(), FieldSet::NONE);
     db.put([put(conflict(4, clash("here", Side::Undecided)))]).await;
     let again = db.store.conflicts(None, 9).await.unwrap();
     assert_eq!((again[0].id, again[0].at), (first.id, NOW.plus(4)), "it came up again");

@@ -32,7 +32,9 @@ pub(super) fn tail(text: &str) -> Option<String> {
 }
 
 fn parts(text: &str) -> Option<Parts> {
-    let text = plain(text);
+    // In its normal form: a letter whose accent stands alone, or behind something unseen, is one letter.
+    let bare = bare_text(text);
+    let text = plain(&bare);
     let mut text = text.trim();
     if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:")) {
         text = text[4..].trim_start();

@@ -29,9 +29,10 @@ const CHANGED_OWNED: &str = concat!(
     "INSERT INTO dirty (account, person, revision, fence) SELECT a.id, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM accounts a WHERE a.user_id = $3",
     marked!()
 );
+// Once per account: PostgreSQL changes no row twice in one statement, and a person may have several ended links there.
 const CHANGED_LINKED: &str = concat!(
-    "INSERT INTO dirty (account, person, revision, fence) SELECT l.account, l.person, CAST($1 AS BIGINT), 0 FROM links l \
-     WHERE l.person = $2",
+    "INSERT INTO dirty (account, person, revision, fence) SELECT DISTINCT l.account, l.person, CAST($1 AS BIGINT), 0 \
+     FROM links l WHERE l.person = $2",
     marked!()
 );
 
