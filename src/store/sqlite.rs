@@ -6,6 +6,8 @@
 //! Every commit is flushed to the disk (`synchronous = FULL`): an intent must not be lost after its request was sent, and
 //! a first sync makes its commits in hundreds of records, so that flushing the others too costs nothing that one feels.
 
+mod snapshot;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,6 +21,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
 use tokio::sync::oneshot;
+
+pub use self::snapshot::{SqliteSnapshot, back_up};
 
 use super::StoreError;
 use super::driver::{Driver, Rows, Stmt, Value};
@@ -314,7 +318,7 @@ fn classify(error: &rusqlite::Error, sql: &str) -> StoreError {
     };
     let remedy = match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OperationInterrupted => {
-            return StoreError::Busy(format!("{error} (at: {at})"));
+            return StoreError::Busy(format!("{error}; nothing was stored: try again (at: {at})"));
         }
         ErrorCode::ConstraintViolation => match failure.extended_code {
             rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
