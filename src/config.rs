@@ -314,6 +314,11 @@ const RULES: &[Rule] = &[
         allowed: r#"a length of time from "0s" to "1h", no longer than sync.interval"#,
         check: |kind| period(kind, 0..=3600),
     },
+    Rule {
+        key: "sync.after_edit",
+        allowed: r#"a length of time from "0s" (never) to "1h""#,
+        check: |kind| period(kind, 0..=3600),
+    },
     Rule { key: "sync.concurrency", allowed: "a number from 1 to 256", check: |kind| number(kind, 1..=256) },
     Rule { key: "sync.page_size", allowed: "a number from 10 to 5000", check: |kind| number(kind, 10..=5000) },
     Rule { key: "sync.lease", allowed: r#"a length of time from "2s" to "1h""#, check: |kind| period(kind, 2..=3600) },

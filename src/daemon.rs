@@ -4,6 +4,7 @@
 //! decides. Start order: key, store (which refuses a second daemon), client, scheduler, listeners, readiness. What can wake
 //! the scheduler is one enum in [`crate::engine::schedule`]; signals become those.
 
+pub mod doctor;
 mod listen;
 pub(crate) mod store;
 
@@ -85,10 +86,18 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
     let options = options.outlasting(http.longest_send() + margin);
     let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), holder, options));
     let resolver: Arc<dyn Resolver> =
-        Arc::new(SystemResolver::new().map_err(|error| DaemonError::Dns(error.to_string()))?);
+        Arc::new(SystemResolver::new(Arc::new(System)).map_err(|error| DaemonError::Dns(error.to_string()))?);
     let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private);
     let connector =
         Arc::new(Connector::new(Arc::clone(&engine), registry, keys, &config.secrets.key_file, credentials));
+    let unopened = connector.unopened().await?.len();
+    if unopened > 0 {
+        error!(
+            accounts = unopened,
+            "the key does not open the passwords of these accounts, which wait for a person: restore the key file from its \
+             backup and restart, or sign in again"
+        );
+    }
     let (cut_now, cut) = watch::channel(false);
     let (scheduler, schedule) =
         Scheduler::new(Arc::clone(&engine), Arc::clone(&connector), Arc::new(System), when(&config), cut);
@@ -159,6 +168,7 @@ fn when(config: &Config) -> ScheduleSettings {
         interval: config.sync.interval.0,
         jitter: config.sync.jitter.0,
         concurrency: config.sync.concurrency,
+        after_edit: config.sync.after_edit.0,
         trash: Duration::from_secs(u64::from(config.crm.trash_days) * 24 * 60 * 60),
     }
 }

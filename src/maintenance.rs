@@ -44,7 +44,7 @@ struct TableTold {
 ///
 /// # Errors
 /// When it can't be done; says what to do.
-pub async fn run(command: StoreCommand, config: &Config, json: bool) -> Result<Exit, DaemonError> {
+pub async fn run(command: &StoreCommand, config: &Config, json: bool) -> Result<Exit, DaemonError> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let with_password = |settings: &PostgresSettings, file: Option<&Path>| match (file, settings.has_password()) {
         (Some(file), _) => with_password(settings, file, None),
@@ -71,7 +71,7 @@ pub async fn run(command: StoreCommand, config: &Config, json: bool) -> Result<E
             Ok(exit)
         }
         StoreCommand::Backup { path } => {
-            let part = part(&path)?;
+            let part = part(path)?;
             let made = match &config.store.url {
                 StoreUrl::Sqlite(store) => back_up(store, &part).map(|()| Vec::new()).map_err(DaemonError::from),
                 StoreUrl::Postgres(settings) => {
@@ -81,13 +81,13 @@ pub async fn run(command: StoreCommand, config: &Config, json: bool) -> Result<E
             };
             let made = made.and_then(|tables| sound(&part).map(|()| tables).map_err(DaemonError::from));
             let tables = made.inspect_err(|_| drop(std::fs::remove_file(&part)))?;
-            publish(&part, &path)?;
+            publish(&part, path)?;
             let words = format!("the store was copied to {}, and the copy is sound", path.display());
             tell(json, &Told { wrong: None, tables: told(tables) }, &words);
             Ok(Exit::Ok)
         }
         StoreCommand::Migrate { from, to, from_password_file, to_password_file } => {
-            let (from, to) = (read(&from)?, read(&to)?);
+            let (from, to) = (read(from)?, read(to)?);
             let say = |copied: &Copied| {
                 if !json {
                     print(&format!("{:20} {:10} rows  {}\n", copied.table, copied.rows, copied.hash));
@@ -98,7 +98,7 @@ pub async fn run(command: StoreCommand, config: &Config, json: bool) -> Result<E
             {
                 return Err(broken(format!("{} is not there", path.display())));
             }
-            let settle = |url: &StoreUrl, file: Option<PathBuf>| match url {
+            let settle = |url: &StoreUrl, file: &Option<PathBuf>| match url {
                 StoreUrl::Postgres(settings) => with_password(settings, file.as_deref()).map(Some),
                 StoreUrl::Sqlite(_) => Ok(None),
             };

@@ -6,8 +6,6 @@
 
 #[path = "store/concurrent.rs"]
 mod concurrent;
-#[path = "common/failing.rs"]
-mod failing;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "common/postgres.rs"]
@@ -57,7 +55,8 @@ macro_rules! on {
                 failures_are_counted,
                 one_open_link_per_record_and_person,
                 accounts_are_unique,
-                what_is_lost_on_the_way_is_found_again,
+                two_who_change_an_account_do_not_lose_one_another,
+                leases_of_the_dead_are_freed,
             ],
             reads: [
                 listings_and_what_they_lack,

@@ -85,8 +85,8 @@ impl From<ConnectError> for ApiError {
             ConnectError::NoAccount => Self::NotFound(says),
             ConnectError::TakenByOther => Self::Conflict(says),
             ConnectError::Registry(_) => Self::Invalid(says),
-            ConnectError::Provider(_) if error.needs_person() => Self::NeedsPerson(says),
-            ConnectError::Provider(_) => Self::Provider(says),
+            ConnectError::Provider(_) | ConnectError::Guessed(_) if error.needs_person() => Self::NeedsPerson(says),
+            ConnectError::Provider(_) | ConnectError::Guessed(_) => Self::Provider(says),
             ConnectError::NoSecret | ConnectError::Seal(_) => Self::NeedsPerson(says),
             ConnectError::Key(_) => Self::Broken(says),
         }

@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::types::{ConflictShown, HeldAnswer, HeldShown, RunShown, WhyShown};
 use super::{ApiError, App, show};
 use crate::engine::change::Why;
-use crate::ids::{AccountId, PersonId, RemoteId, RunId, Timestamp};
+use crate::ids::{AccountId, OpId, PersonId, RemoteId, RunId, Timestamp};
 use crate::store::{Account, AccountState, Change, Commit, Run, SubjectKey};
 use crate::sync::plan::Waits;
 use crate::sync::view::Answer;
@@ -20,6 +20,13 @@ use crate::sync::view::Answer;
 #[derive(Deserialize)]
 pub(super) struct Of {
     account: Option<String>,
+    limit: Option<usize>,
+}
+
+/// After which operation, and how many.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    after: Option<OpId>,
     limit: Option<usize>,
 }
 
@@ -58,6 +65,7 @@ fn shown(run: Run, accounts: &BTreeMap<AccountId, Account>) -> Option<RunShown> 
         tally: show::tally(run.tally),
         error: run.error,
         operations: Vec::new(),
+        more_after: None,
     })
 }
 
@@ -65,6 +73,7 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(run): Path<String>,
+    Query(of): Query<Page>,
 ) -> Result<Json<RunShown>, ApiError> {
     let id: RunId = run.parse().map_err(|error| ApiError::Invalid(format!("{error}")))?;
     let (_, all) = accounts(&app, &caller, None).await?;
@@ -77,8 +86,12 @@ pub(super) async fn show(
         };
         before = Some(last.id);
         if let Some(run) = page.into_iter().find(|run| run.id == id).and_then(|run| shown(run, &all)) {
-            let operations = app.engine.store().operations(id, None, 1000).await?;
-            return Ok(Json(RunShown { operations, ..run }));
+            let limit = of.limit.unwrap_or(1000).clamp(1, 1000);
+            let mut operations = app.engine.store().operations(id, of.after, limit + 1).await?;
+            let more = operations.len() > limit;
+            operations.truncate(limit);
+            let more_after = operations.last().map(|operation| operation.id).filter(|_| more);
+            return Ok(Json(RunShown { operations, more_after, ..run }));
         }
     }
 }
@@ -269,7 +282,10 @@ fn waiting(waits: Waits) -> &'static str {
         Waits::Unreadable => "the record can't be read; its person stays as it is until the record is mended there",
         Waits::Left => "the record is outside the sync group; put it back into the group to go on",
         Waits::Frozen => "the account's user may not see this person; it goes on when access is given",
-        Waits::Paused => "the same values went round in a circle; look which other program syncs this address book",
+        Waits::Paused => {
+            "the same values went round in a circle; find the other program that syncs this address book, stop it, then \
+             `contactd people resume` the person"
+        }
         Waits::Ended(_) => "the link between them was ended",
         Waits::Asked => "a conflict waits for a choice; see `contactd conflicts list`",
         Waits::Held => "a deletion waits for an answer; see `contactd held list`",

@@ -11,9 +11,11 @@ use crate::api::types::{
     PersonShown, PreviewShown, RoleShown, RunShown, SettingsAnswer, StatusShown, TallyShown, UserShown, VerifiedShown,
     WhyShown,
 };
+use crate::card::Card;
 use crate::card::field::{FieldValue, Value};
+use crate::card::normalize::display_name;
 use crate::ids::Timestamp;
-use crate::sync::operation::FieldDiff;
+use crate::sync::operation::{Effect, FieldDiff, PersonChange, RemoteChange};
 use crate::sync::plan::{About, Deletion, Side};
 use crate::sync::settings::Direction;
 use crate::sync::view::Answer;
@@ -39,7 +41,20 @@ fn yes(flag: bool) -> String {
 }
 
 fn time(at: Option<Timestamp>) -> String {
-    at.map_or_else(|| "never".to_owned(), |at| at.to_string().split('.').next().unwrap_or_default().replace('T', " "))
+    // With its zone: whoever reads it may be elsewhere.
+    let shown =
+        |at: Timestamp| format!("{}Z", at.to_string().trim_end_matches('Z').split('.').next().unwrap_or_default());
+    at.map_or_else(|| "never".to_owned(), |at| shown(at).replace('T', " "))
+}
+
+/// So many of something.
+pub(super) fn number(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// What fits into a column.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).collect::<String>() + "…" }
 }
 
 fn plus(counts: CountsShown) -> String {
@@ -103,6 +118,9 @@ pub(super) fn status(status: &StatusShown) -> String {
         if let Some(reason) = &account.reason {
             let _ = writeln!(text, "{}: {reason}", account.address);
         }
+    }
+    if status.accounts.is_empty() {
+        text += "no accounts yet; add one with `contactd account add`\n";
     }
     text
 }
@@ -189,6 +207,8 @@ pub(super) fn added(added: &AccountAdded) -> String {
              contactd preview {address}                     what a sync would do\n  \
              contactd account start {address}               do it, and go on\n"
         );
+    } else if let Some(reason) = &added.account.reason {
+        let _ = writeln!(text, "Its state is {}: {reason}", added.account.state);
     }
     text
 }
@@ -310,20 +330,62 @@ pub(super) fn runs(runs: &[RunShown]) -> String {
             plus(r.tally.there),
             r.tally.held.to_string(),
             r.tally.failed.to_string(),
-            r.error.clone().unwrap_or_default(),
             r.id.to_string(),
+            cut(r.error.as_deref().unwrap_or_default(), 80),
         ]
     };
-    let header = ["started", "account", "trigger", "here", "there", "held", "failed", "error", "id"];
+    let header = ["started", "account", "trigger", "here", "there", "held", "failed", "id", "error"];
     or_none(table(header, runs.iter().map(row)), "no runs yet")
 }
 
 pub(super) fn run(run: &RunShown) -> String {
     let mut text = runs(std::slice::from_ref(run));
-    for operation in &run.operations {
-        let _ = writeln!(text, "{}  {}: {} changes", time(Some(operation.at)), operation.why, operation.effects.len());
+    if let Some(error) = &run.error {
+        let _ = writeln!(text, "it ended early: {error}");
+    }
+    let lines: Vec<String> =
+        run.operations.iter().flat_map(|operation| &operation.effects).filter_map(effect).collect();
+    let most = 100;
+    for line in lines.iter().take(most) {
+        let _ = writeln!(text, "  {line}");
+    }
+    if lines.len() > most {
+        let _ = writeln!(text, "  … and {} more; --json shows all", lines.len() - most);
     }
     text
+}
+
+/// One thing that was done, in a line.
+fn effect(effect: &Effect) -> Option<String> {
+    let name =
+        |card: &Card| card.display.clone().or_else(|| display_name(card)).unwrap_or_else(|| "(no name)".to_owned());
+    let fields = |diffs: &[FieldDiff]| diffs.iter().map(|diff| diff.field.to_string()).collect::<Vec<_>>().join(", ");
+    Some(match effect {
+        Effect::Person { person, change, .. } => match change {
+            PersonChange::Created(card) => format!("here: {} was added ({person})", name(card)),
+            PersonChange::Edited(diffs) => format!("here: {} of {person} changed", fields(diffs)),
+            PersonChange::Trashed => format!("here: {person} went into the trash"),
+            PersonChange::Restored => format!("here: {person} came back from the trash"),
+            PersonChange::Purged => format!("here: {person} was removed for good"),
+            PersonChange::Owner(_) => format!("here: {person} has another owner"),
+            PersonChange::VisibleTo(_) => format!("here: {person} is visible to others than before"),
+            PersonChange::Followers(_) => format!("here: {person} has other followers"),
+            PersonChange::Custom { name, .. } => format!("here: {name} of {person} changed"),
+        },
+        Effect::Remote { person, change, .. } => match change {
+            RemoteChange::Created(card) => format!("there: {} was added ({person})", name(card)),
+            RemoteChange::Updated(diffs) => format!("there: {} of {person} changed", fields(diffs)),
+            RemoteChange::Deleted { card, .. } => format!("there: {} was deleted ({person})", name(card)),
+            RemoteChange::Joined(_) => format!("there: {person} was put into the sync group"),
+            RemoteChange::Left(_) => format!("there: {person} was taken out of the sync group"),
+        },
+        // A new link goes with what was added.
+        Effect::Link { state, .. } if state.before.is_none() => return None,
+        Effect::Link { person, state, .. } => {
+            let state = state.after.map(|state| word(&state)).unwrap_or_default();
+            format!("link: {person} is now {state}")
+        }
+    })
 }
 
 pub(super) fn held(rows: &[HeldShown]) -> String {
@@ -383,9 +445,9 @@ pub(super) fn people(people: &[PersonShown]) -> String {
         let first = |list: &[crate::card::Item<String>]| list.first().map(|i| i.value.clone()).unwrap_or_default();
         let company = card.organizations.first().and_then(|o| o.value.company.clone()).unwrap_or_default();
         [
-            card.display.clone().unwrap_or_default(),
-            company,
-            first(&card.emails),
+            cut(&card.display.clone().unwrap_or_default(), 40),
+            cut(&company, 30),
+            cut(&first(&card.emails), 40),
             first(&card.phones),
             p.owner_name.clone(),
             p.person.id.to_string(),
@@ -411,6 +473,7 @@ pub(super) fn person(p: &PersonShown) -> String {
         rows.push(["state".to_owned(), "in the trash".to_owned()]);
     }
     rows.push(["id".to_owned(), format!("{}, revision {}", p.person.id, p.person.revision.0)]);
+    rows.extend(p.seen_by.iter().map(|who| ["seen by".to_owned(), who.clone()]));
     for link in &p.links {
         rows.push([format!("in {}", link.address), word(&link.state)]);
     }

@@ -75,6 +75,8 @@ pub struct Sync {
     pub interval: Period,
     /// The most that is added to the interval.
     pub jitter: Period,
+    /// From an edit in the CRM to the sync of the accounts concerned; zero = when their interval is over.
+    pub after_edit: Period,
     /// How many accounts at once.
     pub concurrency: usize,
     /// How many records of a view at once.

@@ -39,14 +39,18 @@ pub(super) struct Opened {
 /// Opens the store that the configuration names.
 pub(super) async fn open(config: &Config, credentials: Option<&Path>) -> Result<Opened, DaemonError> {
     match &config.store.url {
-        StoreUrl::Sqlite(path) => Ok(Opened {
-            store: Arc::new(SqlStore::open(Sqlite::open(path)?).await?),
-            world: Arc::new(System),
-            // A file has one daemon at a time, so that what a crashed one left is ours at once.
-            holder: "contactd".to_owned(),
-            margin: Duration::ZERO,
-            keeper: None,
-        }),
+        StoreUrl::Sqlite(path) => {
+            let store = SqlStore::open(Sqlite::open(path)?).await?;
+            // A file has one daemon at a time, so that what a crashed one held is free at once.
+            store.free_leases().await?;
+            Ok(Opened {
+                store: Arc::new(store),
+                world: Arc::new(System),
+                holder: name(),
+                margin: Duration::ZERO,
+                keeper: None,
+            })
+        }
         StoreUrl::Postgres(settings) => {
             let settings = with_password(settings, &config.store.password_file, credentials)?;
             let database = Postgres::open(&settings, config.store.connections, Purpose::Share).await?;

@@ -7,7 +7,7 @@ use super::{Running, SyncError};
 use crate::card::Card;
 use crate::clock::{new_id, new_token};
 use crate::crm::person::{Person, PersonState};
-use crate::ids::{LinkId, PersonId, Revision, Timestamp};
+use crate::ids::{AccountId, LinkId, PersonId, Revision, Timestamp};
 use crate::store::{Change, Conflict, Expect, HeldDeletion, StoreError, SubjectKey};
 use crate::sync::caps;
 use crate::sync::diff::Diff;
@@ -15,7 +15,9 @@ use crate::sync::operation::{self, Effect, FieldDiff, PersonChange};
 use crate::sync::plan::{Deletion, Outgoing, Step, Waits};
 use crate::sync::reconcile::deletion_of;
 use crate::sync::settings::Scope;
-use crate::sync::view::{Answer, Base, Intent, Link, LinkState, Origin, PersonFacts, Seen, Send, Subject};
+use crate::sync::view::{
+    Answer, Base, Intent, Link, LinkState, Origin, PersonFacts, RemoteRecord, Seen, Send, Subject,
+};
 
 /// A commit in the making, with what follows from it.
 #[derive(Default)]
@@ -149,7 +151,7 @@ impl Running<'_> {
                 batch.changes.push(Change::DropHeld(link.id));
             }
         }
-        self.settle_marks(one, state.person.as_ref(), batch);
+        self.settle_marks(one, state.person.as_ref(), i64::from(state.forgotten), batch);
         if self.failures.remove(key).is_some() {
             batch.changes.push(Change::Unfail(account, key.clone()));
         }
@@ -157,17 +159,15 @@ impl Running<'_> {
     }
 
     /// What needs nothing more is taken off the list of what is unsettled.
-    fn settle_marks(&self, one: &Decided, person: Option<&Person>, batch: &mut Batch) {
-        let Decided { key, subject, decision } = one;
+    fn settle_marks(&self, one: &Decided, person: Option<&Person>, later: i64, batch: &mut Batch) {
+        let Decided { subject, decision, .. } = one;
         let account = self.account.id;
         let stays = matches!(decision.waits, Some(Waits::OpenIntent | Waits::FirstListing | Waits::Ambiguous));
         if stays {
             return;
         }
-        if let (Some(seen), SubjectKey::Record(_)) = (&subject.seen, key) {
-            batch.changes.push(Change::SettleRecord(account, seen.seen.id().clone(), seen.version));
-        } else if let Some(seen) = &subject.seen {
-            batch.changes.push(Change::SettleRecord(account, seen.seen.id().clone(), seen.version));
+        if let Some(seen) = &subject.seen {
+            batch.changes.push(Change::SettleRecord(account, seen.seen.id().clone(), seen.version + later));
         }
         if let Some(person) = person {
             batch.changes.push(Change::SettlePerson(account, person.id, person.revision));
@@ -258,6 +258,12 @@ impl Running<'_> {
                     resolved: false,
                 };
                 batch.changes.push(Change::PutConflict(Box::new(conflict)));
+            }
+            Step::Moot(id) => batch.changes.push(Change::ResolveConflict(*id)),
+            Step::Forget => {
+                let Some(record) = record else { return };
+                state.forgotten = true;
+                batch.changes.push(forget(self.account.id, record));
             }
             Step::AskDeletion(deletion) => {
                 if let Some(held) = self.held(subject, *deletion, "policy", now) {
@@ -411,6 +417,8 @@ struct Target {
     was_open: bool,
     intents: Vec<Intent>,
     effects: Vec<Effect>,
+    /// Whether nothing of the record is remembered any more: its row has a later version then.
+    forgotten: bool,
 }
 
 impl Target {
@@ -424,6 +432,7 @@ impl Target {
             was_open: subject.link.as_ref().is_some_and(|l| l.state.is_open()),
             intents: Vec::new(),
             effects: Vec::new(),
+            forgotten: false,
         }
     }
 
@@ -444,7 +453,7 @@ impl Target {
     }
 
     /// A new link becomes the current one.
-    fn link_to(&mut self, link: Link, account: crate::ids::AccountId) {
+    fn link_to(&mut self, link: Link, account: AccountId) {
         self.untouched = None;
         self.effects.push(Effect::Link {
             link: link.id,
@@ -465,7 +474,19 @@ impl Target {
     }
 }
 
-pub(super) fn present(subject: &Subject) -> Option<&crate::sync::view::RemoteRecord> {
+/// The change after which nothing of a record is remembered but that it is there.
+pub(super) fn forget(account: AccountId, record: &RemoteRecord) -> Change {
+    let seen = Seen::Outside { at: record.at.clone(), groups: record.groups.clone(), uid: record.uid.clone() };
+    Change::Observe {
+        account,
+        collection: record.at.collection.clone(),
+        generation: 0,
+        rows: vec![(seen, Default::default())],
+        echo: false,
+    }
+}
+
+pub(super) fn present(subject: &Subject) -> Option<&RemoteRecord> {
     match subject.seen.as_ref().map(|s| &s.seen) {
         Some(Seen::Present(record)) => Some(record),
         _ => None,

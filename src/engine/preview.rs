@@ -159,7 +159,7 @@ impl Preview {
                 Step::State(LinkState::Frozen) => "freeze",
                 Step::State(LinkState::Live) => "resume",
                 Step::State(_) => "unlink",
-                Step::Rebase(_) => continue,
+                Step::Rebase(_) | Step::Moot(_) | Step::Forget => continue,
             };
             row.does.push(word.to_owned());
         }

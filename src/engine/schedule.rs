@@ -1,9 +1,10 @@
 //! When which account runs: ticks and "sync now" go into one queue.
 //!
-//! Owns: one run per account at a time, several accounts at once, fairness, jitter, back-off, and the end of all runs when
-//! the daemon stops. Must not: know what a run does. What can wake it is one enum, [`Wake`]; start reading there.
+//! Owns: the clock, the channels and the tasks around [`agenda`], which decides; and the end of all runs when the daemon
+//! stops. Must not: know what a run does. What can wake it is one enum, [`Wake`]; start reading there.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod agenda;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 use tracing::{debug, error, info, warn};
 
+use self::agenda::{Agenda, End, What};
 use super::connect::Connector;
 use super::{Engine, Handle, Report, SyncError};
 use crate::clock::Entropy;
@@ -28,14 +30,12 @@ pub struct Settings {
     pub jitter: Duration,
     /// How many accounts at once.
     pub concurrency: usize,
+    /// How long after an edit in the CRM the accounts concerned are synced; zero = when their interval is over.
+    pub after_edit: Duration,
     /// How long the trash keeps people.
     pub trash: Duration,
 }
 
-/// The first wait after a failure, in ms; doubles with each further one.
-const BACK_OFF: i64 = 30_000;
-/// The longest wait after failures, in ms.
-const BACK_OFF_MOST: i64 = 60 * 60 * 1000;
 /// How long a person who wants an account waits for the run of another daemon, which nobody here can end.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether that run has ended.
@@ -49,6 +49,8 @@ enum Wake {
     Tick,
     /// Somebody wants an account synced now.
     Sync(AccountId, &'static str, Option<Waiter>),
+    /// People were edited who are, or are to be, in these accounts.
+    Edited(Vec<AccountId>),
     /// Everything is to be synced now.
     SyncAll(&'static str),
     /// Somebody wants to do something to an account while it doesn't run; `true` = what runs is to end for it.
@@ -154,6 +156,11 @@ impl Schedule {
         let _ = self.wake.send(Wake::Sync(account, trigger, None));
     }
 
+    /// People were edited who are, or are to be, in these accounts: they are synced soon, once for all edits of a short while.
+    pub fn edited(&self, accounts: Vec<AccountId>) {
+        let _ = self.wake.send(Wake::Edited(accounts));
+    }
+
     /// Syncs every active account now.
     pub fn sync_all(&self, trigger: &'static str) {
         let _ = self.wake.send(Wake::SyncAll(trigger));
@@ -193,45 +200,18 @@ impl Schedule {
     }
 }
 
-/// What stands in the queue.
-struct Queued {
-    account: AccountId,
-    what: What,
-    /// Asked for by a person: goes before what the schedule brings.
-    urgent: bool,
-    handle: Handle,
-}
-
-enum What {
-    Sync { trigger: &'static str, waiters: Vec<oneshot::Sender<Outcome>> },
-    Turn(oneshot::Sender<Turn>),
-}
-
-/// A run or a turn under way.
-struct Busy {
-    handle: Handle,
-    waiters: Vec<oneshot::Sender<Outcome>>,
-}
-
 /// The scheduler itself; see [`Scheduler::run`].
 pub struct Scheduler {
     engine: Arc<Engine>,
     connector: Arc<Connector>,
-    entropy: Arc<dyn Entropy>,
     settings: Settings,
+    agenda: Agenda<oneshot::Sender<Outcome>, oneshot::Sender<Turn>>,
     wake: mpsc::UnboundedSender<Wake>,
     woken: mpsc::UnboundedReceiver<Wake>,
-    queue: VecDeque<Queued>,
-    busy: HashMap<AccountId, Busy>,
-    next: HashMap<AccountId, Timestamp>,
-    failures: HashMap<AccountId, u32>,
-    accounts: HashMap<AccountId, Account>,
-    /// Accounts that somebody wanted to be synced while another daemon had them: they are synced however lately they were.
-    insisting: HashSet<AccountId>,
+    /// When what is stored of accounts was last read.
     read: Option<Timestamp>,
     /// When the trash was last purged.
     purged: Option<Timestamp>,
-    stopping: bool,
     /// Becomes true when runs must end at once.
     cut: watch::Receiver<bool>,
 }
@@ -250,19 +230,12 @@ impl Scheduler {
         let new = Self {
             engine,
             connector,
-            entropy,
             settings,
+            agenda: Agenda::new(settings, entropy),
             wake,
             woken,
-            queue: VecDeque::new(),
-            busy: HashMap::new(),
-            next: HashMap::new(),
-            failures: HashMap::new(),
-            accounts: HashMap::new(),
-            insisting: HashSet::new(),
             read: None,
             purged: None,
-            stopping: false,
             cut,
         };
         (new, schedule)
@@ -275,7 +248,7 @@ impl Scheduler {
     pub async fn run(mut self) -> Result<(), JobSchedulerError> {
         let mut ticks = self.ticks().await?;
         let _ = self.wake.send(Wake::Tick);
-        while let Some(wake) = self.woken.recv().await {
+        while let Some(wake) = self.wait().await {
             let before = self.settings;
             self.take(wake).await;
             if before.interval != self.settings.interval {
@@ -283,11 +256,22 @@ impl Scheduler {
                 ticks = self.ticks().await?;
             }
             self.dispatch();
-            if self.stopping && self.busy.is_empty() {
+            if self.agenda.is_stopping() && self.agenda.is_idle() {
                 break;
             }
         }
         ticks.shutdown().await
+    }
+
+    /// The next thing that wakes it: what is sent, or that the short while after an edit is over.
+    async fn wait(&mut self) -> Option<Wake> {
+        let Some(at) = self.agenda.next_edit() else { return self.woken.recv().await };
+        let left = u64::try_from(at.since(self.engine.now())).unwrap_or(0);
+        tokio::select! {
+            biased;
+            wake = self.woken.recv() => wake,
+            () = tokio::time::sleep(Duration::from_millis(left)) => Some(Wake::Tick),
+        }
     }
 
     async fn ticks(&self) -> Result<JobScheduler, JobSchedulerError> {
@@ -311,33 +295,33 @@ impl Scheduler {
                 self.tick(false).await;
             }
             Wake::Changed => self.tick(true).await,
-            Wake::Sync(account, trigger, waiter) => self.ask(account, trigger, waiter),
+            Wake::Sync(account, trigger, None) => drop(self.agenda.ask(account, trigger, None)),
+            Wake::Sync(account, trigger, Some(Waiter { handle, outcome })) => {
+                if let Some(of) = self.agenda.ask(account, trigger, Some(outcome)) {
+                    let _ = handle.send(of);
+                }
+            }
+            Wake::Edited(accounts) => {
+                let now = self.engine.now();
+                accounts.into_iter().for_each(|account| self.agenda.edited(account, now));
+            }
             Wake::SyncAll(trigger) => {
                 self.read_accounts().await;
-                for account in self.due_accounts() {
-                    self.ask(account, trigger, None);
+                for account in self.agenda.active() {
+                    let _ = self.agenda.ask(account, trigger, None);
                 }
             }
-            Wake::Turn(account, interrupt, give) => {
-                if interrupt && let Some(busy) = self.busy.get(&account) {
-                    busy.handle.stop();
-                }
-                self.push(Queued { account, what: What::Turn(give), urgent: true, handle: Handle::default() });
-            }
+            Wake::Turn(account, interrupt, give) => self.agenda.turn(account, interrupt, give),
             Wake::Ended(account, outcome) => self.ended(account, outcome).await,
             Wake::Settings(settings) => {
                 self.settings = settings;
-                self.next.clear();
+                self.agenda.set(settings);
                 self.tick(true).await;
             }
             Wake::Next(account, give) => {
-                let _ = give.send(self.next.get(&account).copied());
+                let _ = give.send(self.agenda.next(account));
             }
-            Wake::Stop => {
-                self.stopping = true;
-                self.queue.clear();
-                self.busy.values().for_each(|busy| busy.handle.stop());
-            }
+            Wake::Stop => self.agenda.stop(),
         }
     }
 
@@ -345,7 +329,7 @@ impl Scheduler {
     /// up; if it is broken off, the next one goes on.
     fn purge(&mut self) {
         let now = self.engine.now();
-        if self.stopping || self.purged.is_some_and(|at| now.since(at) < PURGE_EVERY) {
+        if self.agenda.is_stopping() || self.purged.is_some_and(|at| now.since(at) < PURGE_EVERY) {
             return;
         }
         self.purged = Some(now);
@@ -363,26 +347,10 @@ impl Scheduler {
     async fn tick(&mut self, read: bool) {
         let now = self.engine.now();
         let stale = self.read.is_none_or(|read| now.since(read) >= 60_000);
-        if read || stale || self.next.values().any(|due| *due <= now) {
+        if read || stale || self.agenda.is_due(now) {
             self.read_accounts().await;
         }
-        let due: Vec<AccountId> =
-            self.next.iter().filter(|(_, due)| **due <= now).map(|(account, _)| *account).collect();
-        for account in due {
-            self.next.remove(&account);
-            // Of daemons that share a store, each knows when the account is due; one that was first is enough.
-            let synced = self.accounts.get(&account).and_then(|account| account.synced);
-            let again = synced.filter(|_| !self.insisting.contains(&account));
-            if let Some(again) = again.map(|synced| synced.plus(millis(self.settings.interval))).filter(|at| *at > now)
-            {
-                self.next.insert(account, again.plus(self.interval() - millis(self.settings.interval)));
-                continue;
-            }
-            if !self.busy.contains_key(&account) && !self.queue.iter().any(|queued| queued.account == account) {
-                let what = What::Sync { trigger: "schedule", waiters: Vec::new() };
-                self.push(Queued { account, what, urgent: false, handle: Handle::default() });
-            }
-        }
+        self.agenda.tick(now);
     }
 
     async fn read_accounts(&mut self) {
@@ -398,86 +366,19 @@ impl Scheduler {
         self.read = Some(now);
         let active =
             |account: &Account| account.state == AccountState::Active && directory.active(account.user).is_some();
-        self.accounts = accounts.into_iter().filter(active).map(|account| (account.id, account)).collect();
-        self.next.retain(|account, _| self.accounts.contains_key(account));
-        let waiting: Vec<(AccountId, Option<Timestamp>)> = self
-            .accounts
-            .values()
-            .filter(|account| !self.next.contains_key(&account.id) && !self.busy.contains_key(&account.id))
-            .map(|account| (account.id, account.synced))
-            .collect();
-        for (account, synced) in waiting {
-            // A new account begins at once; after a restart the old rhythm goes on.
-            let due = synced.map_or(now, |synced| synced.plus(self.interval()));
-            self.next.insert(account, due);
-        }
-    }
-
-    fn due_accounts(&self) -> Vec<AccountId> {
-        let mut all: Vec<_> = self.accounts.keys().copied().collect();
-        all.sort();
-        all
-    }
-
-    /// The interval with its jitter, in ms.
-    fn interval(&self) -> i64 {
-        let [a, b, c, d, ..] = self.entropy.bytes();
-        let share = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
-        millis(self.settings.interval + self.settings.jitter.mul_f64(share))
-    }
-
-    /// Queues a run that somebody asked for, together with one that is queued already.
-    fn ask(&mut self, account: AccountId, trigger: &'static str, waiter: Option<Waiter>) {
-        if self.stopping {
-            return;
-        }
-        let queued = self
-            .queue
-            .iter()
-            .position(|queued| queued.account == account && matches!(queued.what, What::Sync { .. }))
-            .and_then(|at| self.queue.remove(at));
-        let mut job = queued.unwrap_or_else(|| Queued {
-            account,
-            what: What::Sync { trigger, waiters: Vec::new() },
-            urgent: true,
-            handle: Handle::default(),
-        });
-        job.urgent = true;
-        if let What::Sync { trigger: of, waiters } = &mut job.what {
-            *of = trigger;
-            if let Some(Waiter { handle, outcome }) = waiter {
-                let _ = handle.send(job.handle.clone());
-                waiters.push(outcome);
-            }
-        }
-        self.push(job);
-    }
-
-    fn push(&mut self, job: Queued) {
-        if self.stopping {
-            return; // whoever waits learns it by the end of the channel
-        }
-        let place =
-            if job.urgent { self.queue.iter().take_while(|queued| queued.urgent).count() } else { self.queue.len() };
-        self.queue.insert(place, job);
+        let accounts = accounts.into_iter().filter(active).map(|account| (account.id, account.synced));
+        self.agenda.accounts(accounts, now);
     }
 
     /// Starts what may start, in order.
     fn dispatch(&mut self) {
-        while self.busy.len() < self.settings.concurrency.max(1) {
-            let free = |queued: &Queued| !self.busy.contains_key(&queued.account);
-            let Some(job) = self.queue.iter().position(free).and_then(|at| self.queue.remove(at)) else { return };
-            let Queued { account, what, handle, .. } = job;
-            match what {
-                What::Sync { trigger, waiters } => {
-                    self.next.remove(&account);
-                    tokio::spawn(self.one_run(account, trigger, handle.clone()));
-                    self.busy.insert(account, Busy { handle, waiters });
-                }
+        while let Some(job) = self.agenda.start() {
+            let (account, handle) = (job.account, job.handle);
+            match job.what {
+                What::Sync { trigger, .. } => drop(tokio::spawn(self.one_run(account, trigger, handle))),
                 What::Turn(give) => {
-                    let turn = Turn { account, handle: handle.clone(), wake: self.wake.clone() };
-                    self.busy.insert(account, Busy { handle, waiters: Vec::new() });
-                    tokio::spawn(hand_over(Arc::clone(&self.engine), turn, give));
+                    let turn = Turn { account, handle, wake: self.wake.clone() };
+                    drop(tokio::spawn(hand_over(Arc::clone(&self.engine), turn, give)));
                 }
             }
         }
@@ -506,49 +407,37 @@ impl Scheduler {
     }
 
     async fn ended(&mut self, account: AccountId, outcome: Option<Outcome>) {
-        let Some(busy) = self.busy.remove(&account) else { return };
-        let now = self.engine.now();
-        if let Some(Outcome::Done(_) | Outcome::Failed { .. }) = &outcome {
-            self.insisting.remove(&account);
-        }
-        match &outcome {
-            Some(Outcome::Done(_)) => {
-                self.failures.remove(&account);
-                let due = now.plus(self.interval());
-                self.next.insert(account, due);
-            }
+        let end = match &outcome {
+            Some(Outcome::Done(_)) => End::Done,
             Some(Outcome::Failed { not_before, needs_person, .. }) => {
-                let failures = self.failures.entry(account).or_insert(0);
-                let wait = BACK_OFF.saturating_mul(1 << (*failures).min(16)).min(BACK_OFF_MOST);
-                *failures += 1;
-                // Where only a person can help the account has left its active state, as a rule. If it is one address book
-                // alone that is closed to us, it is looked at now and then.
-                let wait = if *needs_person { BACK_OFF_MOST.max(self.interval()) } else { wait };
-                // Of many accounts of one provider that is down, not all come back in the same second.
-                let due = now.plus(wait.saturating_add(self.interval() - millis(self.settings.interval)));
-                self.next.insert(account, not_before.map_or(due, |told| told.max(due)));
-                if *needs_person {
-                    self.read_accounts().await;
-                }
+                End::Failed { needs_person: *needs_person, not_before: *not_before }
             }
             // Its run may end at any time, or its lease if it has died.
             Some(Outcome::Elsewhere { asked }) => {
-                if *asked {
-                    self.insisting.insert(account);
-                }
-                let wait = (self.engine.lease() / 4).clamp(1_000, BACK_OFF);
-                self.next.insert(account, now.plus(wait));
+                End::Elsewhere { asked: *asked, wait: (self.engine.lease() / 4).clamp(1_000, agenda::BACK_OFF) }
             }
-            Some(Outcome::Stopped) => {}
-            None => self.engine.let_go(account).await,
+            Some(Outcome::Stopped) => End::Stopped,
+            None => {
+                self.engine.let_go(account).await;
+                End::Stopped
+            }
+        };
+        let waiters = self.agenda.ended(account, end, self.engine.now());
+        if matches!(end, End::Failed { needs_person: true, .. }) {
+            self.read_accounts().await;
         }
         if let Some(outcome) = outcome {
-            for waiter in busy.waiters {
+            for waiter in waiters {
                 let _ = waiter.send(outcome.clone());
             }
         }
-        if !self.stopping && !self.next.contains_key(&account) {
+        if self.agenda.is_stopping() {
+            return;
+        }
+        if self.agenda.next(account).is_none() {
             self.tick(true).await;
+        } else {
+            self.agenda.tick(self.engine.now());
         }
     }
 }

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
+use crate::crm::person::PersonState;
 use crate::ids::RemoteId;
-use crate::store::{Change, CollectionState, Kind};
+use crate::store::{Change, CollectionState, Kind, SubjectKey};
 use crate::sync::caps;
 use crate::sync::settings::Scope;
-use crate::sync::view::{RemoteRecord, Seen};
+use crate::sync::view::{RemoteRecord, Seen, Subject};
 
 impl Running<'_> {
     /// The record as it takes part, or only its existence where it is outside the sync group.
@@ -101,6 +102,8 @@ impl Running<'_> {
                 });
                 self.store_all(commit, Vec::new()).await?;
             }
+            let purged = self.purged(come.iter().map(|at| at.id.clone())).await?;
+            come.retain(|at| !purged.contains(&at.id));
             let batch = self.fetch_batch();
             for refs in come.chunks(batch) {
                 let rows = self.fetched(refs).await?;
@@ -108,6 +111,24 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Which of these records belong to people who were removed for good: of those no content is stored.
+    pub(super) async fn purged(
+        &self,
+        ids: impl IntoIterator<Item = RemoteId>,
+    ) -> Result<BTreeSet<RemoteId>, SyncError> {
+        let ids: Vec<RemoteId> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let keys: Vec<SubjectKey> = ids.iter().cloned().map(SubjectKey::Record).collect();
+        let subjects = self.store().subjects(self.account.id, &keys).await?;
+        let purged = |subject: &Subject| {
+            let state = subject.person.as_ref().map(|facts| facts.person.state);
+            matches!(state, Some(PersonState::Purged { .. }))
+        };
+        Ok(ids.into_iter().zip(subjects).filter(|(_, subject)| purged(subject)).map(|(id, _)| id).collect())
     }
 
     async fn has_outside(&self, ids: &[RemoteId]) -> Result<bool, SyncError> {

@@ -315,7 +315,8 @@ impl Running<'_> {
         let Some(before) = &intent.before else { return Ok(()) };
         let account = self.account.id;
         let from = Some(link.state);
-        link.state = LinkState::Deleted;
+        // Whose making was undone stays so: nobody makes a new record of it.
+        link.state = if link.state == LinkState::Undone { LinkState::Undone } else { LinkState::Deleted };
         let raw = before.raw.as_ref().map(|raw| base64::engine::general_purpose::STANDARD.encode(raw));
         let change = RemoteChange::Deleted { card: before.body.clone(), raw };
         effects.push(Effect::Remote {
@@ -325,8 +326,10 @@ impl Running<'_> {
             remote: Some(before.at.id.clone()),
             change,
         });
-        let state = crate::sync::diff::Diff::new(from, Some(LinkState::Deleted));
-        effects.push(Effect::Link { link: link.id, account, person: link.person, state });
+        let state = crate::sync::diff::Diff::new(from, Some(link.state));
+        if state.is_changed() {
+            effects.push(Effect::Link { link: link.id, account, person: link.person, state });
+        }
         commit.changes.push(Change::Observe {
             account,
             collection: before.at.collection.clone(),

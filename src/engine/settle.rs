@@ -44,13 +44,13 @@ impl Running<'_> {
         let page = self.engine.options.page.max(1);
         for batch in creates.chunks(page) {
             self.keep_lease().await?;
-            self.settle_creates(batch, &mut records).await?;
+            Box::pin(self.settle_creates(batch, &mut records)).await?;
         }
         for batch in known.chunks(page) {
             self.keep_lease().await?;
             self.settle_known(batch).await?;
         }
-        self.settle_joins(joins, records).await
+        Box::pin(self.settle_joins(joins, records)).await
     }
 
     async fn settle_creates(
@@ -105,7 +105,7 @@ impl Running<'_> {
             }
             self.store_all(commit, effects).await?;
         }
-        self.resend_creates(resend, records).await
+        Box::pin(self.resend_creates(resend, records)).await
     }
 
     /// Surely not there: sent again, the same content under the same token, if the person still wants the record.

@@ -40,7 +40,7 @@ pub enum StoreError {
     #[error("the store is busy: {0}")]
     Busy(String),
     /// The database can't be used: full disk, broken file, wrong version. Stop and tell a person.
-    #[error("the store is broken: {0}")]
+    #[error("the store can't be used: {0}")]
     Broken(String),
 }
 
@@ -69,6 +69,8 @@ pub struct Account {
     pub created: Timestamp,
     /// When its last successful run ended.
     pub synced: Option<Timestamp>,
+    /// Grows with each [`Change::PutAccount`]; 0 = not stored yet. Not for writing: what is stored counts it.
+    pub revision: Revision,
 }
 
 /// Whether an account syncs, and if not, why.
@@ -377,6 +379,12 @@ impl Commit {
     pub fn new(lease: Option<&Lease>, now: Timestamp) -> Self {
         Self { lease: lease.cloned(), now, expect: Vec::new(), changes: Vec::new(), operation: None }
     }
+
+    /// Stores an account as it was read and then changed: stale if somebody else has changed it meanwhile.
+    pub fn put_account(&mut self, account: Account) {
+        self.expect.push(Expect::Account(account.id, account.revision));
+        self.changes.push(Change::PutAccount(Box::new(account)));
+    }
 }
 
 /// What must still hold when a commit is made; otherwise it is [`StoreError::Stale`].
@@ -396,6 +404,8 @@ pub enum Expect {
     Unlinked(AccountId, RemoteId),
     /// The intent is still open.
     IntentOpen(IntentId),
+    /// The account has this revision; 0 = it is not there yet.
+    Account(AccountId, Revision),
     /// The account is active (not paused or removed meanwhile).
     Active(AccountId),
 }
@@ -422,7 +432,7 @@ pub enum Change {
         /// The hash of the bytes.
         hash: String,
     },
-    /// An account, new or changed.
+    /// An account, new or changed; see [`Commit::put_account`].
     PutAccount(Box<Account>),
     /// The account's sealed credentials; `None` forgets them.
     PutSecret(AccountId, Option<Vec<u8>>),
@@ -536,6 +546,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Lease>, StoreError>;
     /// Gives the lease back.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+    /// Gives all leases back, whoever held them: only for who knows that no other daemon uses the store.
+    async fn free_leases(&self) -> Result<(), StoreError>;
 
     /// All users and roles.
     async fn directory(&self) -> Result<Directory, StoreError>;
@@ -578,8 +590,8 @@ pub trait Store: Send + Sync {
     async fn by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError>;
     /// What these records carry in themselves, or carried when they were last there; for [`Store::refind`]. In order.
     async fn identities(&self, account: AccountId, ids: &[RemoteId]) -> Result<Vec<Option<Identity>>, StoreError>;
-    /// Present records that no open link speaks for and that could be where a lost record went: same token, same UID, or
-    /// same content, in this order.
+    /// Records that no open link speaks for and that could be where a lost record went: same token, same UID (of one
+    /// outside the sync group nothing else is known), or same content, in this order.
     async fn refind(
         &self,
         account: AccountId,
@@ -608,6 +620,10 @@ pub trait Store: Send + Sync {
     /// user may see and edit, who are in use and have no open, unlinked or undone link there. Keys that more than
     /// `popular` people or records share are no keys. Sorted.
     async fn candidates(&self, account: AccountId, popular: usize) -> Result<Vec<Candidate>, StoreError>;
+    /// Present, unsettled records that no link ever spoke for and that equal a record which we made, here or in another
+    /// account of the same user, for a person who has records in both: somebody else seems to carry ours over. With that
+    /// person. Sorted.
+    async fn copies(&self, account: AccountId) -> Result<Vec<(RemoteId, PersonId)>, StoreError>;
     /// Open intents of an account, oldest first.
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError>;
     /// Which of these tokens are ours, with the link that each was made for.

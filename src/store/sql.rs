@@ -109,6 +109,9 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         commit::release(self, lease).await
     }
+    async fn free_leases(&self) -> Result<(), StoreError> {
+        commit::free_leases(self).await
+    }
 
     async fn directory(&self) -> Result<Directory, StoreError> {
         people::directory(self).await
@@ -195,6 +198,9 @@ impl<D: Driver> Store for SqlStore<D> {
     }
     async fn candidates(&self, account: AccountId, popular: usize) -> Result<Vec<Candidate>, StoreError> {
         candidates::candidates(self, account, popular).await
+    }
+    async fn copies(&self, account: AccountId) -> Result<Vec<(RemoteId, PersonId)>, StoreError> {
+        candidates::copies(self, account).await
     }
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError> {
         view::intents(self, account).await

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -32,6 +33,9 @@ const READERS: usize = 3;
 /// more gains little; less makes a first sync of 50,000 write pages twice.
 const WRITE_CACHE: i64 = -8_000;
 const READ_CACHE: i64 = -2_000;
+/// The log is written back into the file whenever it holds so many pages: 16 MB. A first sync touches the same pages of its
+/// indexes with every commit; written back more often, most of them would be written for nothing.
+const LOG_PAGES: i64 = 4_000;
 /// How long a connection waits for a lock that something outside the daemon holds (a backup), in ms.
 const BUSY_MS: u64 = 5_000;
 /// More than there are different statements, so that each is parsed once per connection.
@@ -200,7 +204,11 @@ fn settle(conn: Connection, read_only: bool) -> rusqlite::Result<Connection> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;",
     )?;
+    // Otherwise SQLite looks at the arguments for its plans, and parses a statement anew whenever one of them differs: a
+    // third of all time that went into the store.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "cache_size", if read_only { READ_CACHE } else { WRITE_CACHE })?;
+    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     if read_only {
         conn.pragma_update(None, "query_only", true)?;
     }

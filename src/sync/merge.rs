@@ -4,6 +4,7 @@
 //! side should hold, what both agree on once the local part is stored, and the clashes. Start reading at [`merge`]; then
 //! `slots` (which element is which) and `decide` (what becomes of it).
 
+mod choose;
 mod decide;
 mod slots;
 
@@ -16,6 +17,7 @@ use crate::sync::caps::Capabilities;
 use crate::sync::plan::{About, Clash, Side};
 use crate::sync::view::{Base, Pairs, Withheld};
 
+pub use choose::{Choice, Chosen, choose};
 use decide::Flow;
 use slots::Slot;
 
@@ -26,7 +28,8 @@ pub struct Rules<'a> {
     pub incoming: FieldSet,
     /// Fields that may flow to the provider.
     pub outgoing: FieldSet,
-    /// Fields with a clash that waits for a person's choice: they flow nowhere.
+    /// Fields with a clash that waits for a person's choice: whatever the policy says now, a clash there is nobody's, and
+    /// until it is decided the field flows nowhere.
     pub asked: FieldSet,
     /// What the provider can hold.
     pub caps: &'a Capabilities,
@@ -94,14 +97,25 @@ fn merge_shown(base: &Base, ours: &Card, theirs: &Card, rules: &Rules<'_>) -> Me
     for field in flowing.iter() {
         let known = base.mapped.contains(field);
         let untouched = known && base.ours.same(ours, field) && base.theirs.same(theirs, field);
-        if rules.asked.contains(field) || (untouched && !may_fill(base, field, rules)) {
+        if untouched && !may_fill(base, field, rules) {
             // The pairs also hold for what would be sent, as far as both lists are those of the base.
             out.pairs.keep(&base.pairs, field);
+            continue;
+        }
+        if says_nothing(field, base, ours, theirs) {
+            out.base.mapped.insert(field);
             continue;
         }
         merge_field(field, known.then_some(base), ours, theirs, rules, &mut out);
     }
     out
+}
+
+/// Whether nobody says anything in that field, nor did: most fields of most cards. There is nothing to merge.
+fn says_nothing(field: Field, base: &Base, ours: &Card, theirs: &Card) -> bool {
+    ![ours, theirs, &base.ours, &base.theirs].into_iter().any(|card| card.has(field))
+        && !base.pairs.both.contains_key(&field)
+        && !base.pairs.withheld.contains_key(&field)
 }
 
 /// Whether both sides are to the letter what was agreed on: then a merge would change nothing. Copies nothing.
@@ -123,7 +137,10 @@ fn may_fill(base: &Base, field: Field, rules: &Rules<'_>) -> bool {
 
 fn merge_field(field: Field, base: Option<&Base>, ours: &Card, theirs: &Card, rules: &Rules<'_>, out: &mut Merged) {
     let (inn, outward) = (rules.incoming.contains(field), rules.outgoing.contains(field));
-    let judged = (rules.winner)(field);
+    let mut judged = (rules.winner)(field);
+    if rules.asked.contains(field) {
+        judged.side = Side::Undecided;
+    }
     // Who stands, given where the field may flow: in one-way the provider, whatever the policy says (rule 11).
     let stands = match (inn, outward) {
         (true, false) => Side::Theirs,
@@ -176,12 +193,17 @@ fn clash(
     stands: Side,
     judged: Judged,
 ) -> Option<Clash> {
-    let shape = |e: &Option<Element>| match field.shape() {
-        Shape::One => FieldValue::One(e.as_ref().map(|e| e.value.clone())),
-        Shape::Many => FieldValue::Many(e.iter().cloned().collect()),
-    };
     let Judged { ours_at, theirs_at, .. } = judged;
-    Some(Clash { about: About::Field(field), ours: shape(ours), theirs: shape(theirs), stands, ours_at, theirs_at })
+    let (ours, theirs) = (shown(field, ours.as_ref()), shown(field, theirs.as_ref()));
+    Some(Clash { about: About::Field(field), ours, theirs, stands, ours_at, theirs_at })
+}
+
+/// One side of a clash: a scalar's value, or an element of a list; empty = removed there.
+fn shown(field: Field, element: Option<&Element>) -> FieldValue {
+    match field.shape() {
+        Shape::One => FieldValue::One(element.map(|e| e.value.clone())),
+        Shape::Many => FieldValue::Many(element.into_iter().cloned().collect()),
+    }
 }
 
 /// Puts the slots' results back into lists. Ours, and what was agreed on of it, stand in our order as it will be; theirs in

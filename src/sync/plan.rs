@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
 use crate::card::field::{Field, FieldSet, FieldValue};
-use crate::ids::Timestamp;
+use crate::ids::{ConflictId, Timestamp};
 use crate::sync::view::{Base, LinkState, Pairs};
 
 /// What to do about one subject, in order; and if nothing, why it is not in sync.
@@ -51,6 +51,10 @@ pub enum Step {
     State(LinkState),
     /// Both sides changed the same thing, or one changed what the other deleted.
     Conflict(Clash),
+    /// A conflict that waited for a choice exists no more, or its values are others now.
+    Moot(ConflictId),
+    /// Nothing of the record is to be remembered but that it is there: its person was removed for good.
+    Forget,
     /// The deletion that would follow is put to a person first.
     AskDeletion(Deletion),
     /// The person is tagged as deleted at the provider (policy `tag`).
@@ -95,6 +99,13 @@ pub struct Clash {
     pub ours_at: Option<Timestamp>,
     /// The provider's time of the value, where known.
     pub theirs_at: Option<Timestamp>,
+}
+
+impl Clash {
+    /// Whether it is over the same thing and between the same values, whoever stands.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.about == other.about && self.ours == other.ours && self.theirs == other.theirs
+    }
 }
 
 /// What a conflict is about.

@@ -12,7 +12,9 @@ use crate::sync::echo;
 use crate::sync::merge::{self, Judged, Rules};
 use crate::sync::plan::{About, Clash, Decision, Deletion, Outgoing, Side, Step, Waits};
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, OnLeave, Push, Settings};
-use crate::sync::view::{Answer, Base, Link, LinkState, Origin, PersonFacts, RemoteRecord, Seen, StoredSeen, Subject};
+use crate::sync::view::{
+    Answer, Base, Link, LinkState, Origin, PersonFacts, RemoteRecord, Seen, Standing, StoredSeen, Subject,
+};
 
 /// What the rules ask about the account: a snapshot for the length of a run (rule 22).
 #[derive(Clone, Copy, Debug)]
@@ -100,10 +102,15 @@ fn linked(
         // A link whose record was never seen, with no intent open: the send was given up, or the account lost its rows.
         return ended_or_push(link, person, facts);
     };
+    if matches!(person.person.state, PersonState::Purged { .. }) && matches!(seen, Seen::Present(_)) {
+        // Of whom was removed for good nothing is remembered, however the link stands.
+        return Decision { steps: vec![Step::Forget], waits: Some(Waits::Purged) };
+    }
     match link.state {
         LinkState::Paused => return waits(Waits::Paused),
         LinkState::Redundant => return redundant(subject, link, seen, person, facts),
-        LinkState::Unlinked | LinkState::Undone => return waits(Waits::Ended(link.state)),
+        LinkState::Unlinked => return waits(Waits::Ended(link.state)),
+        LinkState::Undone => return undone(subject, link, seen, person, facts),
         LinkState::Deleted => return deleted(subject, link, seen, person, facts),
         LinkState::Live | LinkState::Left | LinkState::Frozen => {}
     }
@@ -152,14 +159,7 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
     let edited = echo::edited_there(&link.base, &record.body, facts.incoming());
     let clash = |stands| {
         let (theirs_at, ours_at) = (record.modified, trashed_at(person));
-        Step::Conflict(Clash {
-            about: About::TrashedHere,
-            ours: empty(),
-            theirs: shown(&record.body),
-            stands,
-            ours_at,
-            theirs_at,
-        })
+        Clash { about: About::TrashedHere, ours: empty(), theirs: shown(&record.body), stands, ours_at, theirs_at }
     };
     if !facts.two_way() {
         // One-way: whom a user has put into the trash stays there; an edit shows, and changes nothing (R7). Whom the provider
@@ -169,7 +169,7 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
             return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
         }
         if edited {
-            decision.steps.push(clash(Side::Ours));
+            decision.steps.extend(anew(subject, clash(Side::Ours)));
         }
         decision.waits = Some(Waits::OneWay);
         return decision;
@@ -179,7 +179,7 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
     if edited || back || rejected {
         decision.steps.push(Step::RestoreLocal);
         if edited {
-            decision.steps.push(clash(Side::Theirs));
+            decision.steps.extend(anew(subject, clash(Side::Theirs)));
         }
         return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
     }
@@ -214,9 +214,10 @@ fn settle_present(
 ) -> Decision {
     let winner = |field| judge(field, subject, person, facts);
     let (incoming, outgoing) = (facts.incoming(), facts.outgoing());
-    let rules = Rules { incoming, outgoing, asked: subject.asked, caps: facts.caps, winner: &winner };
+    let rules = Rules { incoming, outgoing, asked: subject.asked(), caps: facts.caps, winner: &winner };
     let matched = matches!(agreed(Base::default()), Step::Match(_));
-    if !matched && merge::quiet(base, &person.person.card, &record.body, &rules) {
+    let waiting = subject.open.iter().filter(|s| s.clash.stands == Side::Undecided);
+    if !matched && waiting.clone().next().is_none() && merge::quiet(base, &person.person.card, &record.body, &rules) {
         return decision;
     }
     let merged = merge::merge(base, &person.person.card, &record.body, &rules);
@@ -226,10 +227,13 @@ fn settle_present(
     if !merged.take.is_empty() {
         decision.steps.push(Step::UpdateLocal { card: merged.ours.clone(), fields: merged.take });
     }
-    if merged.clashes.iter().any(|c| c.stands == Side::Undecided) || !subject.asked.is_empty() {
+    if merged.clashes.iter().any(|c| c.stands == Side::Undecided) {
         decision.waits = Some(Waits::Asked);
     }
-    decision.steps.extend(merged.clashes.into_iter().map(Step::Conflict));
+    // Later edits replace their side of what waits; where both sides came to agree, nothing waits any more.
+    let moot = waiting.filter(|s| !merged.clashes.iter().any(|c| c.is_same(&s.clash)));
+    decision.steps.extend(moot.map(|s| Step::Moot(s.id)));
+    decision.steps.extend(merged.clashes.into_iter().filter_map(|clash| anew(subject, clash)));
     if !merged.send.is_empty() {
         decision.steps.push(Step::UpdateRemote(Outgoing {
             ours: merged.ours,
@@ -241,6 +245,12 @@ fn settle_present(
         decision.waits = Some(Waits::OneWay);
     }
     decision
+}
+
+/// The step that notes a clash, unless it is noted as it is.
+fn anew(subject: &Subject, clash: Clash) -> Option<Step> {
+    let noted = |s: &Standing| s.clash.is_same(&clash) && s.clash.stands == clash.stands;
+    (!subject.open.iter().any(noted)).then_some(Step::Conflict(clash))
 }
 
 /// Who wins a clash over a field (rule 5): a total order, so that no circle can arise.
@@ -314,6 +324,27 @@ fn redundant(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, 
     }
 }
 
+/// What made the link was undone: nothing flows, and the record is not imported again. One that we had created, and that
+/// nobody has edited since, is deleted, under the policy and the guard (rule 19).
+fn undone(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    let ended = waits(Waits::Ended(LinkState::Undone));
+    let Seen::Present(record) = seen else { return ended };
+    let ours = link.origin == Origin::Ours && facts.two_way() && person.access;
+    if !ours || echo::edited_there(&link.base, &record.body, facts.incoming()) {
+        return ended;
+    }
+    if subject.held == Some(Some(Answer::Rejected)) {
+        return steps(vec![Step::State(LinkState::Unlinked)]);
+    }
+    match facts.settings.deletes {
+        DeletePolicy::Unlink => ended,
+        DeletePolicy::Ask if subject.held != Some(Some(Answer::Confirmed)) => {
+            Decision { steps: vec![Step::AskDeletion(Deletion::Remote)], waits: Some(Waits::Held) }
+        }
+        DeletePolicy::Propagate | DeletePolicy::Tag | DeletePolicy::Ask => steps(vec![Step::DeleteRemote]),
+    }
+}
+
 /// The record left the sync group.
 fn left(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
     let edited = facts.two_way() && echo::edited_here(&link.base, &person.person.card, facts.outgoing());
@@ -351,7 +382,6 @@ fn deleted(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, fa
     // Its place may have been taken: an edit beat the deletion, and another record was made for the person.
     let replaced = person.elsewhere.iter().any(|l| l.account == link.account && l.state.is_open());
     match seen {
-        Seen::Present(_) if matches!(person.person.state, PersonState::Purged { .. }) => waits(Waits::Purged),
         Seen::Present(_) if replaced && person.access => steps(vec![Step::State(LinkState::Redundant)]),
         _ if replaced => waits(Waits::Ended(LinkState::Deleted)),
         Seen::Present(record) if person.access => present(subject, link, record, person, facts),

@@ -11,9 +11,10 @@ use crate::card::Card;
 use crate::card::field::{Field, FieldSet, FieldValue, Shape};
 use crate::crm::person::Person;
 use crate::ids::{
-    AccountId, CollectionId, Etag, Fence, GroupId, IntentId, LinkId, PersonId, RemoteId, Revision, Timestamp, Token,
-    UserId,
+    AccountId, CollectionId, ConflictId, Etag, Fence, GroupId, IntentId, LinkId, PersonId, RemoteId, Revision,
+    Timestamp, Token, UserId,
 };
+use crate::sync::plan::{About, Clash, Side};
 
 /// The groups that a record is in.
 pub type Groups = BTreeSet<GroupId>;
@@ -356,10 +357,30 @@ pub struct Subject {
     pub blocked: bool,
     /// The record carries a token of ours: the link that it was made for, its state and its person.
     pub token_of: Option<(LinkId, LinkState, PersonId)>,
-    /// Fields with a conflict that waits for a person's choice (policy `ask`).
-    pub asked: FieldSet,
+    /// Conflicts over the link that no person has dealt with.
+    pub open: Vec<Standing>,
     /// A deletion of this link was put to a person: the answer, or `None` inside while it waits.
     pub held: Option<Option<Answer>>,
+}
+
+impl Subject {
+    /// Fields with a conflict that waits for a person's choice (policy `ask`).
+    pub fn asked(&self) -> FieldSet {
+        let field = |standing: &Standing| match (standing.clash.about, standing.clash.stands) {
+            (About::Field(field), Side::Undecided) => Some(field),
+            _ => None,
+        };
+        self.open.iter().filter_map(field).collect()
+    }
+}
+
+/// A conflict that no person has dealt with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its id.
+    pub id: ConflictId,
+    /// What it is about.
+    pub clash: Clash,
 }
 
 /// A person's answer to a held deletion.

@@ -191,6 +191,7 @@ pub(crate) fn account(n: u64, user: u64) -> Account {
         connection: serde_json::json!({ "url": "https://dav.example.com" }),
         created: NOW,
         synced: None,
+        revision: Revision(1),
     }
 }
 

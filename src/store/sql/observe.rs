@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::super::driver::{Row, Stmt};
 use super::super::{Kind, StoreError};
 use super::args;
-use super::derive::{ADD_SEEN_KEY, difference, hash, keys};
+use super::derive::{add_seen_keys, difference, hash, keys};
 use super::rows::{SeenRow, json, parse};
 use super::words::{Word, kind_word};
 use crate::card::field::Field;
@@ -60,7 +60,9 @@ impl Old {
 const ADD: &str = "INSERT INTO seen (account, remote, collection, kind, etag, generation, written, version, unsettled, \
      digest, body_hash, token, uid, modified, body, times, groups_in, formerly, detail, raw) VALUES \
      ($1, $2, $3, $4, $5, $6, $7, 1, TRUE, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
-const CHANGE: &str = "UPDATE seen SET collection = $1, kind = $2, etag = $3, generation = $4, \
+/// A generation never goes back: who only corrects what is known of a row says nothing about a listing.
+const CHANGE: &str = "UPDATE seen SET collection = $1, kind = $2, etag = $3, \
+     generation = CASE WHEN $4 > generation THEN $4 ELSE generation END, \
      written = COALESCE($5, written), version = version + 1, unsettled = TRUE, digest = $6, body_hash = $7, token = $8, \
      uid = $9, modified = $10, body = $11, times = $12, groups_in = $13, formerly = $14, detail = $15, raw = $16 \
      WHERE account = $17 AND remote = $18 AND version = $19";
@@ -68,7 +70,8 @@ const CHANGE: &str = "UPDATE seen SET collection = $1, kind = $2, etag = $3, gen
 const BURY: &str = "UPDATE seen SET kind = 'gone', etag = NULL, generation = $1, written = COALESCE($2, written), \
      version = version + 1, unsettled = TRUE, digest = $3, body_hash = NULL, modified = NULL, body = NULL, times = NULL, \
      groups_in = NULL, formerly = NULL, detail = NULL, raw = NULL WHERE account = $4 AND remote = $5 AND version = $6";
-const REFRESH: &str = "UPDATE seen SET etag = $1, generation = $2, written = COALESCE($3, written), modified = $4, \
+const REFRESH: &str = "UPDATE seen SET etag = $1, \
+     generation = CASE WHEN $2 > generation THEN $2 ELSE generation END, written = COALESCE($3, written), modified = $4, \
      times = $5, raw = $6 WHERE account = $7 AND remote = $8 AND version = $9";
 const DROP_KEY: &str = "DELETE FROM seen_keys WHERE account = $1 AND hash = $2 AND strength = $3 AND remote = $4";
 const STALE: &str = "the record was observed anew";
@@ -178,9 +181,10 @@ impl Page<'_> {
         };
         stmts.push(stmt);
         let (added, removed) = difference(old.map_or(&[], |old| &old.keys), &keys);
-        let key = |sql: &'static str, key: &(i64, i64)| Stmt::new(sql, args![self.account, key.0, key.1, id]);
-        stmts.extend(removed.iter().map(|one| key(DROP_KEY, one)));
-        stmts.extend(added.iter().map(|one| key(ADD_SEEN_KEY, one)));
+        stmts.extend(removed.iter().map(|key| Stmt::new(DROP_KEY, args![self.account, key.0, key.1, id])));
+        if !added.is_empty() {
+            stmts.extend(add_seen_keys(&self.account.into(), id, &added));
+        }
         let version = old.map_or(0, |old| old.version) + i64::from(changed);
         Ok(Some(Old { version, digest, keys }))
     }

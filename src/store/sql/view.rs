@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::driver::{Driver, Row, Rows, Stmt};
 use super::super::{StoreError, SubjectKey};
 use super::people::directory_of;
-use super::rows::{intent, intent_columns, link as read_link, link_columns, maybe_link, parse, seen, seen_columns};
+use super::rows::{intent, intent_columns, link as read_link, link_columns, maybe_link, seen, seen_columns};
 use super::words::Word;
 use super::{SqlStore, args, at_most};
-use crate::card::field::FieldSet;
 use crate::crm::access::{Item, decide};
 use crate::crm::person::{Person, PersonState};
 use crate::crm::users::Directory;
 use crate::ids::{AccountId, LinkId, PersonId, RemoteId, Timestamp, Token, UserId};
-use crate::sync::plan::{About, Clash, Side};
-use crate::sync::view::{Answer, Elsewhere, Intent, Link, PersonFacts, Subject};
+use crate::sync::view::{Answer, Elsewhere, Intent, Link, PersonFacts, Standing, Subject};
 
 /// The head of a query for subjects. The account is `$1`; `k` names the key, in its columns `what` and `id`.
 macro_rules! subject_head {
@@ -25,7 +23,7 @@ macro_rules! subject_head {
             ", ",
             link_columns!(),
             ", p.doc, EXISTS (SELECT 1 FROM intents i WHERE i.account = $1 AND i.person = COALESCE(l.person, tl.person)), \
-             EXISTS (SELECT 1 FROM conflicts c WHERE c.link = l.id AND NOT c.resolved AND c.stands = 'undecided'), \
+             EXISTS (SELECT 1 FROM conflicts c WHERE c.link = l.id AND NOT c.resolved), \
              (SELECT COALESCE(h.answer, 'waits') FROM held h WHERE h.link = l.id ORDER BY h.at DESC, h.id DESC LIMIT 1), \
              tl.id, tl.state, tl.person FROM "
         )
@@ -214,8 +212,7 @@ impl Drafts {
         const ELSEWHERE: &str = "SELECT l.id, l.account, a.user_id, l.state, l.origin FROM links l \
              JOIN accounts a ON a.id = l.account WHERE l.person = $1 AND (l.account <> $2 OR l.rank < 2) \
              ORDER BY l.account, l.id";
-        const ASKED: &str =
-            "SELECT c.clash FROM conflicts c WHERE c.link = $1 AND NOT c.resolved AND c.stands = 'undecided'";
+        const OPEN: &str = "SELECT c.id, c.clash FROM conflicts c WHERE c.link = $1 AND NOT c.resolved ORDER BY c.id";
         let people: BTreeSet<PersonId> = self.0.iter().filter_map(|draft| Some(draft.person.as_ref()?.id)).collect();
         let asking = |draft: &Draft| draft.subject.link.as_ref().filter(|_| draft.asks).map(|link| link.id);
         let links: BTreeSet<LinkId> = self.0.iter().filter_map(asking).collect();
@@ -225,7 +222,7 @@ impl Drafts {
         let mut batch =
             vec![Stmt::new(USERS, Vec::new()), Stmt::new(ROLES, Vec::new()), Stmt::new(OWNER, args![account])];
         batch.extend(people.iter().map(|person| Stmt::new(ELSEWHERE, args![*person, account])));
-        batch.extend(links.iter().map(|link| Stmt::new(ASKED, args![*link])));
+        batch.extend(links.iter().map(|link| Stmt::new(OPEN, args![*link])));
         let answers = store.run(batch).await?;
         let [users, roles, owner, rest @ ..] = answers.as_slice() else {
             return Err(StoreError::Broken("fewer answers than statements".to_owned()));
@@ -237,13 +234,14 @@ impl Drafts {
             let all = rows.iter().map(|mut row| read_elsewhere(&mut row)).collect::<Result<Vec<_>, _>>()?;
             elsewhere.insert(*person, all);
         }
-        let mut asked: BTreeMap<LinkId, FieldSet> = BTreeMap::new();
+        let mut open: BTreeMap<LinkId, Vec<Standing>> = BTreeMap::new();
         for (link, rows) in links.iter().zip(rest.iter().skip(people.len())) {
-            asked.insert(*link, fields_of(rows)?);
+            let read = |mut row: Row<'_>| Ok(Standing { id: row.id()?, clash: row.json()? });
+            open.insert(*link, rows.iter().map(read).collect::<Result<_, StoreError>>()?);
         }
         let complete = |draft: Draft| {
             let Draft { key, mut subject, person, asks: _ } = draft;
-            subject.asked = subject.link.as_ref().and_then(|link| asked.get(&link.id)).copied().unwrap_or_default();
+            subject.open = subject.link.as_ref().and_then(|link| open.get(&link.id)).cloned().unwrap_or_default();
             subject.person = person.map(|person| {
                 // Its other open link in this account counts too; the subject's own does not.
                 let own = subject.link.as_ref().map(|link| link.id);
@@ -266,17 +264,6 @@ fn read_elsewhere(row: &mut Row<'_>) -> Result<(LinkId, Elsewhere), StoreError> 
         origin: Word::of(row.text()?)?,
     };
     Ok((id, there))
-}
-
-fn fields_of(rows: &Rows) -> Result<FieldSet, StoreError> {
-    let mut fields = FieldSet::NONE;
-    for mut row in rows.iter() {
-        let clash: Clash = parse(row.text()?)?;
-        if let (About::Field(field), Side::Undecided) = (clash.about, clash.stands) {
-            fields.insert(field);
-        }
-    }
-    Ok(fields)
 }
 
 /// What facts about people are decided from.

@@ -201,6 +201,8 @@ impl World {
             }
             Step::AskDeletion(_) => self.subject.held = Some(None),
             Step::Tag => {}
+            Step::Moot(_) => return false,
+            Step::Forget => self.see(outside()),
             Step::CreateRemote(_) | Step::UpdateRemote(_) | Step::DeleteRemote if !send => {}
             Step::CreateRemote(out) => {
                 self.subject.link = Some(Link { origin: Origin::Ours, ..link(Base::default()) });

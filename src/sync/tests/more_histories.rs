@@ -69,6 +69,8 @@ fn h24_a_purged_person_is_not_resurrected() {
         let mut world = World::new(agreed(&named("Ann")));
         *world.body() = named(body);
         world.subject.person.as_mut().unwrap().person.state = PersonState::Purged { at: Timestamp(9) };
+        // Its content, should it still be there, is forgotten; that the record is there is not.
+        assert_eq!(world.run(), [Step::Forget]);
         assert_eq!(world.decide(), Decision { steps: Vec::new(), waits: Some(Waits::Purged) });
         world.see(gone());
         world.run();

@@ -1,9 +1,10 @@
 //! One table per rule.
 
 use super::*;
+use crate::ids::ConflictId;
 use crate::sync::plan::{About, Deletion, Side, Waits};
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, Mapping, OnLeave, Push};
-use crate::sync::view::Answer;
+use crate::sync::view::{Answer, Standing};
 
 fn with_note(note: &str) -> Card {
     Card { note: Some(note.into()), ..named("Ann") }
@@ -30,6 +31,8 @@ fn kinds(decision: &Decision) -> Vec<&'static str> {
         Step::AskDeletion(Deletion::Local) => "ask local",
         Step::AskDeletion(Deletion::Remote) => "ask remote",
         Step::Tag => "tag",
+        Step::Moot(_) => "moot",
+        Step::Forget => "forget",
     };
     decision.steps.iter().map(kind).collect()
 }
@@ -78,7 +81,7 @@ fn rule_05_a_conflict_goes_by_the_policy_and_the_loser_is_kept() {
         let before = world.subject.link.as_ref().unwrap().base.clone();
         let decision = world.decide();
         world.apply(&decision, true);
-        let clash = world.conflicts.first().unwrap();
+        let clash = world.conflicts.first().cloned().unwrap();
         assert_eq!((clash.stands, clash.about), (stands, About::Field(Field::Note)), "{policy:?}");
         assert_eq!((clash.ours_at, clash.theirs_at), (ours_at.map(Timestamp), theirs_at.map(Timestamp)));
         let (ours, theirs) = match stands {
@@ -93,10 +96,18 @@ fn rule_05_a_conflict_goes_by_the_policy_and_the_loser_is_kept() {
             assert_eq!(decision.waits, Some(Waits::Asked));
             let base = &world.subject.link.as_ref().unwrap().base;
             assert_eq!((&base.ours.note, &base.theirs.note), (&before.ours.note, &before.theirs.note));
-            // While it waits, later edits flow nowhere either.
-            world.subject.asked = only(&[Field::Note]);
-            world.card().note = Some("ours, later".into());
+            // While it waits it is noted once, whatever the policy says by then; and a later edit takes its side's place.
+            let id = ConflictId(Uuid::from_u128(1));
+            world.subject.open = vec![Standing { id, clash }];
+            world.settings.conflicts = ConflictPolicy::Latest;
             assert_eq!(kinds(&world.decide()), [""; 0]);
+            world.card().note = Some("ours, later".into());
+            let decision = world.decide();
+            assert_eq!((kinds(&decision), decision.waits), (vec!["moot", "conflict"], Some(Waits::Asked)));
+            // Both sides came to say the same: nothing waits any more.
+            world.card().note = Some("theirs".into());
+            let decision = world.decide();
+            assert_eq!((kinds(&decision), decision.waits), (vec!["rebase", "moot"], None));
         } else {
             assert!(world.run().is_empty(), "quiet");
         }
