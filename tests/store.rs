@@ -10,8 +10,6 @@ mod failing;
 mod fixture;
 #[path = "store/reads.rs"]
 mod reads;
-#[path = "store/speed.rs"]
-mod speed;
 #[path = "store/view.rs"]
 mod view;
 #[path = "store/writes.rs"]
