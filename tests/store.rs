@@ -12,8 +12,6 @@ mod fixture;
 mod postgres_of_ones_own;
 #[path = "store/reads.rs"]
 mod reads;
-#[path = "store/speed.rs"]
-mod speed;
 #[path = "store/view.rs"]
 mod view;
 #[path = "store/writes.rs"]
