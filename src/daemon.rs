@@ -4,7 +4,9 @@
 //! decides. Start order: key, store (which refuses a second daemon), client, scheduler, listeners, readiness. What can wake
 //! the scheduler is one enum in [`crate::engine::schedule`]; signals become those.
 
+pub mod doctor;
 mod listen;
+pub(crate) mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,8 +20,8 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::api::App;
-use crate::clock::{System, World};
-use crate::config::{self, Config, StoreUrl};
+use crate::clock::System;
+use crate::config::{self, Config};
 use crate::engine::connect::Connector;
 use crate::engine::schedule::{Schedule, Scheduler, Settings as ScheduleSettings};
 use crate::engine::{Engine, Options};
@@ -28,8 +30,6 @@ use crate::provider::http::address::AddressPolicy;
 use crate::provider::http::{Http, HttpSettings, TlsError};
 use crate::provider::registry::Registry;
 use crate::seal::{KeyError, Keyring};
-use crate::store::sql::SqlStore;
-use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{self, fields};
 
@@ -76,19 +76,28 @@ pub enum DaemonError {
 /// # Errors
 /// When a part can't be started.
 pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) -> Result<(), DaemonError> {
-    let world: Arc<dyn World> = Arc::new(System);
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let keys = Keyring::load(credentials.as_deref(), &config.secrets.key_file)?;
-    let store = open_store(&config).await?;
+    let store::Opened { store, world, holder, margin, keeper } = store::open(&config, credentials.as_deref()).await?;
     let http = Http::new(http_settings(&config), Arc::clone(&world))?;
-    let options = Options { page: config.sync.page_size, ..Options::default() }.outlasting(http.longest_send());
-    // An SQLite store has one daemon at a time, so that what a crashed one left is ours at once.
-    let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), "contactd", options));
+    let lease = i64::try_from(config.sync.lease.0.as_millis()).unwrap_or(i64::MAX / 2);
+    let options = Options { page: config.sync.page_size, lease, ..Options::default() };
+    // Where clocks can differ, a send must be over before the lease is by anybody's clock.
+    let options = options.outlasting(http.longest_send() + margin);
+    let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), holder, options));
     let resolver: Arc<dyn Resolver> =
-        Arc::new(SystemResolver::new().map_err(|error| DaemonError::Dns(error.to_string()))?);
+        Arc::new(SystemResolver::new(Arc::new(System)).map_err(|error| DaemonError::Dns(error.to_string()))?);
     let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private);
     let connector =
         Arc::new(Connector::new(Arc::clone(&engine), registry, keys, &config.secrets.key_file, credentials));
+    let unopened = connector.unopened().await?.len();
+    if unopened > 0 {
+        error!(
+            accounts = unopened,
+            "the key does not open the passwords of these accounts, which wait for a person: restore the key file from its \
+             backup and restart, or sign in again"
+        );
+    }
     let (cut_now, cut) = watch::channel(false);
     let (scheduler, schedule) =
         Scheduler::new(Arc::clone(&engine), Arc::clone(&connector), Arc::new(System), when(&config), cut);
@@ -130,8 +139,8 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
         Err(why) => error!({ fields::ERROR } = why, "the scheduler has ended"),
     }
     close.send_replace(true);
-    if let Some(watchdog) = watchdog {
-        watchdog.abort();
+    for task in watchdog.into_iter().chain(keeper) {
+        task.abort();
     }
     // Answers under way get a moment; the store is closed when the last of them is gone.
     for listener in listeners {
@@ -139,12 +148,6 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
     }
     info!("stopped");
     Ok(())
-}
-
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, DaemonError> {
-    match &config.store.url {
-        StoreUrl::Sqlite(path) => Ok(Arc::new(SqlStore::open(Sqlite::open(path)?).await?)),
-    }
 }
 
 fn http_settings(config: &Config) -> HttpSettings {
@@ -156,7 +159,7 @@ fn http_settings(config: &Config) -> HttpSettings {
         connect: config.net.connect_timeout.0,
         whole: config.net.request_timeout.0,
         silence: config.net.request_timeout.0,
-        ..HttpSettings::default()
+        patience: HttpSettings::default().patience.min(config.net.request_timeout.0),
     }
 }
 
@@ -165,6 +168,7 @@ fn when(config: &Config) -> ScheduleSettings {
         interval: config.sync.interval.0,
         jitter: config.sync.jitter.0,
         concurrency: config.sync.concurrency,
+        after_edit: config.sync.after_edit.0,
         trash: Duration::from_secs(u64::from(config.crm.trash_days) * 24 * 60 * 60),
     }
 }

@@ -103,7 +103,7 @@ remote_ids! {
 
 /// The text is not an id of that kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a {kind}: expected a UUID such as 0193a5b2-7c1e-7000-8000-000000000001")]
+#[error("'{text}' is not the id of a {}; it should look like 0193a5b2-7c1e-7000-8000-000000000001", .kind.to_lowercase().trim_end_matches("id"))]
 pub struct BadId {
     /// Which kind was expected.
     pub kind: &'static str,

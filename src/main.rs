@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use contactd::cli::{self, Cli, Command, ConfigCommand, Exit};
 use contactd::config::{self, Config, LogFormat};
-use contactd::{daemon, telemetry};
+use contactd::{daemon, maintenance, telemetry};
 
 /// Where the configuration is if nobody says otherwise.
 const CONFIG: &str = "/etc/contactd/contactd.toml";
@@ -25,19 +25,35 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, (Exit, String)> {
     let path = cli.config.clone().or_else(|| Path::new(CONFIG).exists().then(|| CONFIG.into()));
-    let read = || config::load(path.as_deref(), std::env::vars_os()).map_err(|error| (Exit::Usage, error.to_string()));
+    let read = || daemon::doctor::read(path.as_deref(), std::env::vars_os()).map_err(|says| (Exit::Usage, says));
+    let failed = |error: std::io::Error| (Exit::Failed, error.to_string());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed);
     match &cli.command {
         Command::Config(ConfigCommand::Check) => read().map(|_| say("the configuration is fine\n")),
         Command::Config(ConfigCommand::Show) => read().map(|config| say(&config::show(&config))),
+        Command::Doctor => {
+            let (check, config) = daemon::doctor::configuration(path.as_deref());
+            let socket = cli.socket.clone().or_else(|| config.as_ref().map(|config| config.control.socket.clone()));
+            let from_here = || config.as_ref().map(daemon::doctor::from_here).unwrap_or_default();
+            let look = cli::doctor(&cli, check, socket.as_deref(), from_here);
+            runtime()?.block_on(Box::pin(look)).map_err(|error| (error.exit, error.says))
+        }
+        // What is only printed needs neither a configuration nor a daemon.
+        Command::Completions { .. } | Command::Man { .. } => {
+            runtime()?.block_on(Box::pin(cli::run(cli, Path::new("")))).map_err(|error| (error.exit, error.says))
+        }
         Command::Serve => serve(read()?, path.as_deref()),
+        Command::Store(command) => {
+            let config = read()?;
+            let done = runtime()?.block_on(Box::pin(maintenance::run(command, &config, cli.json)));
+            done.map_err(|error| (Exit::Failed, error.to_string()))
+        }
         _ => {
             let socket = match &cli.socket {
                 Some(socket) => socket.clone(),
                 None => read()?.control.socket.clone(),
             };
-            let failed = |error: std::io::Error| (Exit::Failed, error.to_string());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-            runtime.block_on(Box::pin(cli::run(cli, &socket))).map_err(|error| (error.exit, error.says))
+            runtime()?.block_on(Box::pin(cli::run(cli, &socket))).map_err(|error| (error.exit, error.says))
         }
     }
 }

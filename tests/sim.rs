@@ -7,8 +7,17 @@
 // Helpers of tests stand outside test functions here; where they fail, the test fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
+#[path = "sim/circles.rs"]
+mod circles;
+#[path = "sim/cover.rs"]
+#[allow(dead_code)]
+mod cover;
 #[path = "common/crash.rs"]
 mod crash;
+#[path = "sim/database.rs"]
+mod database;
+#[path = "sim/exec.rs"]
+mod exec;
 #[path = "sim/fake.rs"]
 mod fake;
 #[path = "sim/histories.rs"]
@@ -19,6 +28,8 @@ mod history;
 mod interrupted;
 #[path = "sim/oracle.rs"]
 mod oracle;
+#[path = "common/postgres.rs"]
+mod postgres;
 #[path = "sim/purge.rs"]
 mod purge;
 #[path = "sim/rng.rs"]
@@ -29,7 +40,7 @@ mod world;
 use history::{History, Play};
 
 /// Seeds that failed once.
-const BUGS: &[u64] = &[4827];
+const BUGS: &[u64] = &[4827, 11_357, 13_442, 21_869, 27_467, 27_593];
 
 fn play(history: &History) -> Result<(), String> {
     let mut play = Play::begin(history);

@@ -4,16 +4,16 @@
 // Where a copy or a borrow reads alike, a test takes the shorter one.
 #![allow(clippy::cloned_ref_to_slice_refs, clippy::needless_pass_by_value)]
 
-#[path = "common/failing.rs"]
-mod failing;
+#[path = "store/concurrent.rs"]
+mod concurrent;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "store/handles.rs"]
 mod handles;
+#[path = "common/postgres.rs"]
+mod postgres_of_ones_own;
 #[path = "store/reads.rs"]
 mod reads;
-#[path = "store/speed.rs"]
-mod speed;
 #[path = "store/view.rs"]
 mod view;
 #[path = "store/writes.rs"]
@@ -21,22 +21,29 @@ mod writes;
 
 /// Runs every test of the suite on one database, each on a new one.
 macro_rules! suite {
-    ($database:ident, $open:expr, $($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
+    ($attributes:tt $database:ident, $open:expr, $($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
         mod $database {
             $(mod $module {
-                $(#[tokio::test]
-                async fn $test() {
-                    crate::$module::$test($open.await).await;
-                })*
+                $(test! { $attributes $module, $test, $open })*
             })*
         }
     };
 }
 
+macro_rules! test {
+    ([$($attribute:tt)*] $module:ident, $test:ident, $open:expr) => {
+        #[tokio::test]
+        $($attribute)*
+        async fn $test() {
+            crate::$module::$test($open.await).await;
+        }
+    };
+}
+
 macro_rules! on {
-    ($($database:ident: $open:expr;)*) => {$(
+    ($($attributes:tt $database:ident: $open:expr;)*) => {$(
         suite! {
-            $database, $open,
+            $attributes $database, $open,
             writes: [
                 everything_is_given_back,
                 all_or_nothing,
@@ -48,7 +55,8 @@ macro_rules! on {
                 failures_are_counted,
                 one_open_link_per_record_and_person,
                 accounts_are_unique,
-                what_is_lost_on_the_way_is_found_again,
+                two_who_change_an_account_do_not_lose_one_another,
+                leases_of_the_dead_are_freed,
             ],
             reads: [
                 listings_and_what_they_lack,
@@ -81,6 +89,7 @@ macro_rules! on {
 }
 
 on! {
-    inline: crate::fixture::Db::inline();
-    threads: crate::fixture::Db::threads();
+    [] inline: crate::fixture::Db::inline();
+    [] threads: crate::fixture::Db::threads();
+    [#[ignore = "needs a PostgreSQL: tests/e2e/run postgres"]] postgres: crate::fixture::Db::postgres();
 }

@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&[&str]])] = &[
     ("web", &[PURE, LEAVES, &["api"]]),
     ("cli", &[PURE, LEAVES, &["api::types"]]),
     ("config", &[PURE, SETTINGS]),
+    ("maintenance", &[EVERYTHING]),
     ("daemon", &[EVERYTHING]),
     ("main", &[EVERYTHING]),
 ];
@@ -76,6 +77,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
     ("src/provider/http/", "waits for a gate to open, or before it tries again"),
     ("src/provider/http.rs", "waits for a gate to open, or before it tries again"),
     ("src/engine/schedule.rs", "waits for the next interval"),
+    ("src/store/postgres.rs", "waits before a batch that was in another's way is run again"),
     ("src/daemon.rs", "pings the watchdog"),
     ("src/daemon/", "pings the watchdog"),
 ];

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::caller::Caller;
 use super::live;
 use super::types::{
-    AccountAdded, AccountShown, DifferenceShown, Event, GroupShown, MappingRow, NewAccount, PresentChoice,
+    AccountAdded, AccountShown, DifferenceShown, Event, GroupShown, GuardPatch, MappingRow, NewAccount, PresentChoice,
     PreviewShown, SettingsAnswer, SettingsPatch, VerifiedShown,
 };
 use super::{ApiError, App, show};
@@ -22,7 +22,7 @@ use crate::engine::connect::{How, Wanted};
 use crate::engine::schedule::Outcome;
 use crate::engine::verify::Difference;
 use crate::secret::Secret;
-use crate::store::{Account, AccountState, Change, Commit};
+use crate::store::{Account, AccountState, Commit};
 use crate::sync::settings::{Direction, Flow, Scope, Settings};
 
 pub(super) async fn shown(app: &App, account: &Account, caller: &Caller) -> AccountShown {
@@ -34,7 +34,16 @@ pub(super) async fn shown(app: &App, account: &Account, caller: &Caller) -> Acco
             Some(named.unwrap_or_else(|| group.to_string()))
         }
     };
-    AccountShown { group, ..show::account(account, app.schedule.next(account.id).await, caller) }
+    let mut shown = AccountShown { group, ..show::account(account, app.schedule.next(account.id).await, caller) };
+    // One that is in use says so when it does not get through: nobody looks at its runs otherwise.
+    if let (AccountState::Active, Err(error)) = (&account.state, user_active(caller, account)) {
+        shown.reason = Some(error.to_string());
+    } else if account.state == AccountState::Active {
+        let last = app.engine.store().runs(Some(account.id), None, 1).await.unwrap_or_default().pop();
+        let last = last.filter(|run| run.ended > account.synced);
+        shown.reason = last.and_then(|run| run.error).map(|error| format!("the last run failed: {error}"));
+    }
+    shown
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Vec<AccountShown>>, ApiError> {
@@ -139,6 +148,9 @@ pub(super) async fn set(
     // As it is now that no run is under way.
     let account = caller.find_account(&app, &account.id.to_string()).await?;
     let settings = patched(&account.settings, patch, group);
+    if settings.guard.percent > 100 {
+        return Err(ApiError::Invalid("the guard's share is a number from 0 to 100 per cent".to_owned()));
+    }
     if settings.visible_to != account.settings.visible_to {
         app.edition.check(settings.visible_to).map_err(|error| ApiError::Invalid(error.to_string()))?;
     }
@@ -209,7 +221,10 @@ fn patched(settings: &Settings, patch: SettingsPatch, scope: Option<Scope>) -> S
     new.conflicts = conflicts.unwrap_or(new.conflicts);
     new.deletes = deletes.unwrap_or(new.deletes);
     new.on_leave = on_leave.unwrap_or(new.on_leave);
-    new.guard = guard.unwrap_or(new.guard);
+    let GuardPatch { on, at_least, percent } = guard;
+    new.guard.on = on.unwrap_or(new.guard.on);
+    new.guard.at_least = at_least.unwrap_or(new.guard.at_least);
+    new.guard.percent = percent.unwrap_or(new.guard.percent);
     for (field, flow) in mapping {
         match flow {
             Flow::Both => drop(new.mapping.0.remove(&field)),
@@ -223,13 +238,27 @@ pub(super) async fn start(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(account): Path<String>,
-) -> Result<Json<AccountShown>, ApiError> {
-    let account = caller.find_account(&app, &account).await?;
+    Query(how): Query<RefreshQuery>,
+) -> Result<Response, ApiError> {
+    let mut account = caller.find_account(&app, &account).await?;
     match &account.state {
-        AccountState::Setup => change_state(&app, &caller, account, AccountState::Active).await,
-        AccountState::Active => Ok(Json(shown(&app, &account, &caller).await)),
-        other => Err(not_from(other)),
+        AccountState::Setup => {}
+        AccountState::Active => return refreshed(app, &caller, account, how.wait).await,
+        other => return Err(not_from(other)),
     }
+    user_active(&caller, &account)?;
+    let turn = app.schedule.turn(account.id, true).await?;
+    account = app.engine.store().account(account.id).await?.unwrap_or(account);
+    match &account.state {
+        AccountState::Setup => put_state(&app, &mut account, AccountState::Active).await?,
+        AccountState::Active => {}
+        other => return Err(not_from(other)),
+    }
+    // Its first run is this one: it is asked for before the schedule learns of the account.
+    let answer = refreshed(Arc::clone(&app), &caller, account, how.wait).await;
+    drop(turn);
+    app.schedule.changed();
+    answer
 }
 
 pub(super) async fn resume(
@@ -241,7 +270,8 @@ pub(super) async fn resume(
     match &account.state {
         AccountState::Paused { .. } | AccountState::Error { .. } => {
             // One that was paused before it was ever started goes back to where it was. A preview leaves no run.
-            let started = !app.engine.store().runs(Some(account.id), None, 1).await?.is_empty();
+            let started =
+                account.synced.is_some() || !app.engine.store().runs(Some(account.id), None, 1).await?.is_empty();
             let state = if started { AccountState::Active } else { AccountState::Setup };
             change_state(&app, &caller, account, state).await
         }
@@ -288,13 +318,17 @@ async fn change_state(
 ) -> Result<Json<AccountShown>, ApiError> {
     let turn = app.schedule.turn(account.id, true).await?;
     let mut account = app.engine.store().account(account.id).await?.unwrap_or(account);
-    account.state = state;
-    let mut commit = Commit::new(None, app.engine.now());
-    commit.changes.push(Change::PutAccount(Box::new(account.clone())));
-    app.engine.store().commit(commit).await?;
+    put_state(app, &mut account, state).await?;
     drop(turn);
     app.schedule.changed();
     Ok(Json(shown(app, &account, caller).await))
+}
+
+async fn put_state(app: &App, account: &mut Account, state: AccountState) -> Result<(), ApiError> {
+    account.state = state;
+    let mut commit = Commit::new(None, app.engine.now());
+    commit.put_account(account.clone());
+    Ok(app.engine.store().commit(commit).await?)
 }
 
 pub(super) async fn remove(
@@ -392,9 +426,26 @@ pub(super) async fn refresh(
     if account.state != AccountState::Active {
         return Err(not_from(&account.state));
     }
-    if !how.wait {
+    refreshed(app, &caller, account, how.wait).await
+}
+
+/// Whose user is deactivated does not sync, whoever asks.
+fn user_active(caller: &Caller, account: &Account) -> Result<(), ApiError> {
+    match caller.directory.active(account.user) {
+        Some(_) => Ok(()),
+        None => Err(ApiError::Conflict(format!(
+            "{} is deactivated, and so the account does not sync; `contactd users activate` changes that",
+            caller.name_of(account.user)
+        ))),
+    }
+}
+
+/// Syncs it now: at once the account as it is, or with `wait` how the run goes and what it comes to.
+async fn refreshed(app: Arc<App>, caller: &Caller, account: Account, wait: bool) -> Result<Response, ApiError> {
+    user_active(caller, &account)?;
+    if !wait {
         app.schedule.sync_soon(account.id, "refresh");
-        return Ok(Json(shown(&app, &account, &caller).await).into_response());
+        return Ok(Json(shown(&app, &account, caller).await).into_response());
     }
     let waiting = app.schedule.sync(account.id, "refresh").await?;
     let outcome = async move {
@@ -405,6 +456,10 @@ pub(super) async fn refresh(
             }
             Ok(Outcome::Failed { reason, needs_person: true, .. }) => Err(ApiError::NeedsPerson(reason)),
             Ok(Outcome::Failed { reason, .. }) => Err(ApiError::Provider(format!("{reason}; it is tried again"))),
+            Ok(Outcome::Elsewhere { .. }) => Err(ApiError::Conflict(
+                "another daemon syncs the account at this moment; what it did shows in `contactd runs`, or try again"
+                    .to_owned(),
+            )),
             Ok(Outcome::Stopped) | Err(_) => Err(ApiError::Stopping("the run was interrupted; try again".to_owned())),
         }
     };
@@ -417,7 +472,10 @@ pub(super) async fn refresh_all(
 ) -> Result<Json<Vec<AccountShown>>, ApiError> {
     let mut all = Vec::new();
     for account in app.engine.store().accounts().await? {
-        if account.state == AccountState::Active && caller.sees_account(&account) {
+        if account.state == AccountState::Active
+            && caller.sees_account(&account)
+            && user_active(&caller, &account).is_ok()
+        {
             app.schedule.sync_soon(account.id, "refresh");
             all.push(shown(&app, &account, &caller).await);
         }

@@ -72,8 +72,10 @@ pub(super) async fn resolve(
         _ => return Err(ApiError::Invalid("say either --keep provider, --keep crm or --value VALUE".to_owned())),
     };
     let provider = app.connector.open(account.id).await?;
-    let turn = turns(&app, &[account.id].into()).await?;
-    let resolved = app.engine.resolve_conflict(conflict.id, &choice, provider.capabilities(), caller.actor());
+    let held = [account.id].into();
+    let turn = turns(&app, &held).await?;
+    let caps = provider.capabilities();
+    let resolved = app.engine.resolve_conflict(conflict.id, &choice, caps, caller.actor(), &held);
     let person = Box::pin(resolved).await?;
     drop(turn);
     sync_soon(&app, [account.id], "conflict resolved").await?;

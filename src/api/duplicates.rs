@@ -43,8 +43,9 @@ pub(super) async fn merge(
 ) -> Result<Json<DuplicateAnswer>, ApiError> {
     let account = caller.find_account(&app, &answer.account).await?;
     let person = answer.person.ok_or_else(|| ApiError::Invalid("say which person the record is".to_owned()))?;
-    let turn = turns(&app, &[account.id].into()).await?;
-    app.engine.merge_duplicate(account.id, &answer.remote, person, caller.actor()).await?;
+    let held = [account.id].into();
+    let turn = turns(&app, &held).await?;
+    app.engine.merge_duplicate(account.id, &answer.remote, person, caller.actor(), &held).await?;
     drop(turn);
     sync_soon(&app, [account.id], "duplicate merged").await?;
     Ok(Json(answer))

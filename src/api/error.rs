@@ -71,7 +71,7 @@ impl From<StoreError> for ApiError {
             StoreError::Stale(what) => Self::Conflict(format!(
                 "it was changed by somebody else meanwhile ({what}); look at it again and repeat"
             )),
-            StoreError::Busy(_) => Self::Stopping(format!("{error}; try again")),
+            StoreError::Busy(_) => Self::Stopping(error.to_string()),
             StoreError::Broken(_) => Self::Broken(error.to_string()),
         }
     }
@@ -85,8 +85,8 @@ impl From<ConnectError> for ApiError {
             ConnectError::NoAccount => Self::NotFound(says),
             ConnectError::TakenByOther => Self::Conflict(says),
             ConnectError::Registry(_) => Self::Invalid(says),
-            ConnectError::Provider(_) if error.needs_person() => Self::NeedsPerson(says),
-            ConnectError::Provider(_) => Self::Provider(says),
+            ConnectError::Provider(_) | ConnectError::Guessed(_) if error.needs_person() => Self::NeedsPerson(says),
+            ConnectError::Provider(_) | ConnectError::Guessed(_) => Self::Provider(says),
             ConnectError::NoSecret | ConnectError::Seal(_) => Self::NeedsPerson(says),
             ConnectError::Key(_) => Self::Broken(says),
         }

@@ -58,7 +58,7 @@ pub struct App {
 pub fn router(app: Arc<App>) -> Router {
     let v1 = Router::new()
         .route("/users", get(users::list).post(users::add))
-        .route("/users/{user}", get(users::show))
+        .route("/users/{user}", get(users::show).patch(users::edit))
         .route("/roles", get(users::roles).post(users::add_role))
         .route("/accounts", get(accounts::list).post(accounts::add))
         .route("/accounts/{account}", get(accounts::show).patch(accounts::set).delete(accounts::remove))
@@ -93,6 +93,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/people/{person}/restore", post(people::restore))
         .route("/people/{person}/history", get(history::of_person))
         .route("/people/{person}/merge", post(undo::merge))
+        .route("/people/{person}/resume", post(people::resume))
         .route("/people/{person}/followers/{user}", put(people::follow).delete(people::unfollow))
         .fallback(nothing_there);
     Router::new().nest("/api/v1", v1).layer(from_fn(caller::only_root_or_us)).merge(health()).with_state(app)

@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 
 use super::caller::Caller;
-use super::types::{LinkShown, NewPerson, PersonPatch, PersonShown};
+use super::types::{LinkShown, NewPerson, PersonPatch, PersonShown, Resume};
 use super::{ApiError, App, history, show};
 use crate::card::Card;
 use crate::card::field::Field;
@@ -19,9 +19,11 @@ use crate::crm::access;
 use crate::crm::followers;
 use crate::crm::person::{Person, PersonState};
 use crate::ids::{PersonId, Revision, UserId};
-use crate::store::{Change, Commit, Expect, PersonQuery};
+use crate::store::{Account, Change, Commit, Expect, PersonQuery};
 use crate::sync::diff::Diff;
 use crate::sync::operation::{self, Effect, Operation, PersonChange};
+use crate::sync::settings::Direction;
+use crate::sync::view::LinkState;
 
 /// Which people.
 #[derive(Deserialize)]
@@ -63,7 +65,7 @@ pub(super) async fn list_people(
 }
 
 /// What of a person is asked for.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct How {
     /// Where each value comes from.
     #[serde(default)]
@@ -156,6 +158,7 @@ pub(super) async fn add(
         effects: vec![Effect::Person { person: person.id, link: None, change: PersonChange::Created(card) }],
     });
     app.engine.store().commit(commit).await?;
+    concerns(&app, &person).await;
     Ok(Json(show::person(person, &caller)))
 }
 
@@ -288,6 +291,37 @@ pub(super) async fn restored(app: &App, caller: &Caller, person: &str) -> Result
     Ok(shown)
 }
 
+/// Paused links go on (rule 18).
+pub(super) async fn resume(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(person): Path<String>,
+    Json(asked): Json<Resume>,
+) -> Result<Json<PersonShown>, ApiError> {
+    let person = caller.find_person(&app, &person).await?;
+    let account = match &asked.account {
+        Some(name) => Some(caller.find_account(&app, name).await?.id),
+        None => None,
+    };
+    let links = app.engine.store().links_of(person.id).await?;
+    let paused = links.iter().filter(|l| l.state == LinkState::Paused);
+    // Others' accounts are their owners' business.
+    let mut mine = Vec::new();
+    for link in paused.filter(|l| account.is_none_or(|account| l.account == account)) {
+        let of = app.engine.store().account(link.account).await?;
+        if of.is_some_and(|account| caller.sees_account(&account)) {
+            mine.push(link.account);
+        }
+    }
+    if mine.is_empty() {
+        return Err(ApiError::Conflict("nothing of this person is paused there".to_owned()));
+    }
+    for account in mine {
+        app.engine.resume_links(person.id, Some(account), caller.actor()).await?;
+    }
+    show(State(app), caller, Path(person.id.to_string()), Query(How::default())).await
+}
+
 pub(super) async fn follow(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -364,5 +398,18 @@ async fn put(
     let (id, why) = (app.engine.new_id(), why.to_owned());
     commit.operation = Some(Operation { id, at: now, actor: caller.actor(), why, effects });
     app.engine.store().commit(commit).await?;
+    concerns(app, &after).await;
     Ok(Json(show::person(after, caller)))
+}
+
+/// The accounts that an edit concerns, those that have a link to the person and those of its owner, are synced soon.
+async fn concerns(app: &App, person: &Person) {
+    let store = app.engine.store();
+    // If that can't be told now, the next interval does it.
+    let (Ok(accounts), Ok(links)) = (store.accounts().await, store.links_of(person.id).await) else { return };
+    let concerned = |account: &Account| {
+        account.settings.direction == Direction::TwoWay
+            && (account.user == person.owner || links.iter().any(|link| link.account == account.id))
+    };
+    app.schedule.edited(accounts.into_iter().filter(concerned).map(|account| account.id).collect());
 }

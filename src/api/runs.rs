@@ -11,9 +11,8 @@ use super::caller::Caller;
 use super::history::Told;
 use super::types::{HeldAnswer, HeldShown, RunShown};
 use super::{ApiError, App, show};
-use crate::ids::{AccountId, PersonId, RunId};
+use crate::ids::{AccountId, OpId, PersonId, RunId};
 use crate::store::{Account, AccountState, Change, Commit, Run};
-use crate::sync::operation::Operation;
 use crate::sync::view::Answer;
 
 /// Which account, and how many.
@@ -21,6 +20,13 @@ use crate::sync::view::Answer;
 pub(super) struct Of {
     pub(super) account: Option<String>,
     pub(super) limit: Option<usize>,
+}
+
+/// After which operation, and how many.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    after: Option<OpId>,
+    limit: Option<usize>,
 }
 
 /// The accounts that the caller sees, by id: one, or all.
@@ -59,6 +65,7 @@ fn shown(run: Run, accounts: &BTreeMap<AccountId, Account>) -> Option<RunShown> 
         error: run.error,
         operations: Vec::new(),
         history: Vec::new(),
+        more_after: None,
     })
 }
 
@@ -66,6 +73,7 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(run): Path<String>,
+    Query(of): Query<Page>,
 ) -> Result<Json<RunShown>, ApiError> {
     let id: RunId = run.parse().map_err(|error| ApiError::Invalid(format!("{error}")))?;
     let (_, all) = accounts(&app, &caller, None).await?;
@@ -78,15 +86,11 @@ pub(super) async fn show(
         };
         before = Some(last.id);
         if let Some(run) = page.into_iter().find(|run| run.id == id).and_then(|run| shown(run, &all)) {
-            let mut operations: Vec<Operation> = Vec::new();
-            loop {
-                let after = operations.last().map(|operation| operation.id);
-                let page = app.engine.store().operations(id, after, 500).await?;
-                if page.is_empty() {
-                    break;
-                }
-                operations.extend(page);
-            }
+            let limit = of.limit.unwrap_or(1000).clamp(1, 1000);
+            let mut operations = app.engine.store().operations(id, of.after, limit + 1).await?;
+            let more = operations.len() > limit;
+            operations.truncate(limit);
+            let more_after = operations.last().map(|operation| operation.id).filter(|_| more);
             let mut told = Told::new(&app, &caller).await?;
             let (mut seen, mut history) = (Vec::new(), Vec::new());
             for operation in operations {
@@ -94,7 +98,7 @@ pub(super) async fn show(
                 history.push(told.row(&operation).await?);
                 seen.push(operation);
             }
-            return Ok(Json(RunShown { operations: seen, history, ..run }));
+            return Ok(Json(RunShown { operations: seen, history, more_after, ..run }));
         }
     }
 }

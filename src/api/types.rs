@@ -13,11 +13,11 @@ use crate::card::Card;
 use crate::card::field::{Field, FieldValue};
 use crate::crm::person::{Person, VisibleTo};
 use crate::ids::{
-    AccountId, ConflictId, GroupId, HeldId, LinkId, PersonId, RemoteId, RoleId, RunId, Timestamp, UserId,
+    AccountId, ConflictId, GroupId, HeldId, LinkId, OpId, PersonId, RemoteId, RoleId, RunId, Timestamp, UserId,
 };
 use crate::sync::operation::{FieldDiff, Operation};
 use crate::sync::plan::{Clash, Deletion, Waits};
-use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, GuardSettings, OnLeave, Push, Settings};
+use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLeave, Push, Settings};
 use crate::sync::view::{Answer, LinkState, Origin};
 
 pub use handles::*;
@@ -54,6 +54,33 @@ pub struct NewUser {
     /// Has the permission "see all items of other users they are following".
     #[serde(default)]
     pub sees_followed_users: bool,
+}
+
+/// A change of a user; what is not named stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserPatch {
+    /// The name as shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The address to sign in with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Its role, by name or id; empty = none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Sees and edits everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<bool>,
+    /// Sees only what it owns or follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restricted: Option<bool>,
+    /// Sees all items of users it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sees_followed_users: Option<bool>,
+    /// May act and own accounts; the accounts of one who may not do not sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
 }
 
 /// A role to be added.
@@ -217,13 +244,34 @@ pub struct SettingsPatch {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub mapping: BTreeMap<Field, Flow>,
     /// When deletions are held.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guard: Option<GuardSettings>,
+    #[serde(skip_serializing_if = "GuardPatch::is_empty")]
+    pub guard: GuardPatch,
     /// Needed when one-way becomes two-way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub present: Option<PresentChoice>,
     /// Make the change. Without it, only what would follow is said.
     pub confirm: bool,
+}
+
+/// A change of when deletions are held; what is not named stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardPatch {
+    /// Whether unusually many are held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<bool>,
+    /// So many in 24 hours always pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<u32>,
+    /// So many per cent of the account's people may go in 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+}
+
+impl GuardPatch {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a change of settings does, or did.
@@ -428,6 +476,9 @@ pub struct RunShown {
     /// The same for people: record by record, field by field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryRow>,
+    /// The operation after which the list goes on, if there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_after: Option<OpId>,
 }
 
 /// A deletion that waits, as shown.
@@ -475,6 +526,14 @@ pub struct NewPerson {
     /// Who else may see it; else the narrowest choice of the edition.
     #[serde(default)]
     pub visible_to: Option<VisibleTo>,
+}
+
+/// Paused links of a person are to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resume {
+    /// Only in this account, by id or address.
+    pub account: Option<String>,
 }
 
 /// A change of a person; what is not named stays.

@@ -22,8 +22,9 @@ pub(super) async fn undo(
     let what = meant(&app, &caller, request).await?;
     let mut plan = app.engine.preview_undo(&what, caller.actor()).await?;
     if confirm {
-        let turns = turns(&app, &plan.touches).await?;
-        plan = Box::pin(app.engine.undo(&what, caller.actor())).await?;
+        let held = plan.touches;
+        let turns = turns(&app, &held).await?;
+        plan = Box::pin(app.engine.undo(&what, caller.actor(), &held)).await?;
         drop(turns);
         sync_soon(&app, plan.touches.clone(), "undo").await?;
     }
@@ -89,8 +90,9 @@ pub(super) async fn merge(
     let survivor = caller.find_person(&app, &survivor).await?.id;
     let mut merge = app.engine.preview_merge(survivor, request.other, caller.actor()).await?;
     if request.confirm {
-        let turns = turns(&app, &merge.touches).await?;
-        merge = Box::pin(app.engine.merge_people(survivor, request.other, caller.actor())).await?;
+        let held = merge.touches;
+        let turns = turns(&app, &held).await?;
+        merge = Box::pin(app.engine.merge_people(survivor, request.other, caller.actor(), &held)).await?;
         drop(turns);
         sync_soon(&app, merge.touches.clone(), "people merged").await?;
     }

@@ -132,6 +132,7 @@ fn todo(account: &Account, why: &Why) -> Vec<String> {
     }
     match why.waits {
         Some(Waits::Ambiguous) => all.push(format!("contactd duplicates list {address}")),
+        Some(Waits::Paused) => all.extend(why.person.map(|person| format!("contactd people resume {person}"))),
         Some(Waits::Left) => all.push("put the record back into the sync group".to_owned()),
         Some(Waits::OneWay) => all.push(format!("contactd account set {address} --direction two_way")),
         Some(Waits::Ended(LinkState::Undone)) => {
@@ -174,7 +175,10 @@ fn waiting(waits: Waits) -> &'static str {
         Waits::Unreadable => "the record can't be read; its person stays as it is until the record is mended there",
         Waits::Left => "the record is outside the sync group; put it back into the group to go on",
         Waits::Frozen => "the account's user may not see this person; it goes on when access is given",
-        Waits::Paused => "the same values went round in a circle; look which other program syncs this address book",
+        Waits::Paused => {
+            "the same values went round in a circle; find the other program that syncs this address book, stop it, then \
+             `contactd people resume` the person"
+        }
         Waits::Ended(LinkState::Redundant) => {
             "its person was merged into one that has another record here: what is edited in this one still comes in"
         }

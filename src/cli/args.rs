@@ -8,7 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::card::field::Field;
 use crate::crm::person::VisibleTo;
+use crate::secret::Secret;
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLeave, Push};
+
+/// The heading of the options that every command has, so that its own stand alone.
+const EVERYWHERE: &str = "Options of all commands";
 
 /// Keeps a CRM's people and its users' address books the same, both ways.
 ///
@@ -17,16 +21,16 @@ use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLea
 #[command(version, name = "contactd", max_term_width = 100)]
 pub struct Cli {
     /// The configuration file; without it /etc/contactd/contactd.toml, if that is there
-    #[arg(long, global = true, value_name = "FILE", env = "CONTACTD_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "CONTACTD_CONFIG", hide_env_values = true, help_heading = EVERYWHERE)]
     pub config: Option<PathBuf>,
     /// The daemon's control socket; without it the configuration's
-    #[arg(long, global = true, value_name = "PATH", env = "CONTACTD_SOCKET")]
+    #[arg(long, global = true, value_name = "PATH", env = "CONTACTD_SOCKET", hide_env_values = true, help_heading = EVERYWHERE)]
     pub socket: Option<PathBuf>,
     /// Act for this user (by e-mail, name or id) and see only what it may see
-    #[arg(long = "as", global = true, value_name = "USER")]
+    #[arg(long = "as", global = true, value_name = "USER", help_heading = EVERYWHERE)]
     pub act_as: Option<String>,
     /// Print JSON, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// What to do
     #[command(subcommand)]
@@ -111,6 +115,9 @@ pub enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The store as a whole; works without the daemon
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -120,6 +127,37 @@ pub enum Command {
     Man {
         /// The command, such as `account add`
         command: Vec<String>,
+    },
+}
+
+/// The store as a whole.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Recount what is stored twice and say what does not agree; a daemon may be at work
+    Check {
+        /// Another store than the configuration's, such as a backup
+        #[arg(long)]
+        url: Option<Secret>,
+    },
+    /// Copy the store as it is at this moment into a file; a daemon may be at work
+    Backup {
+        /// A file that is not there yet; it is a store itself, in SQLite
+        path: PathBuf,
+    },
+    /// Copy a store into an empty one, row by row, and compare both; no daemon may be at work
+    Migrate {
+        /// Where it is
+        #[arg(long, value_name = "URL")]
+        from: Secret,
+        /// Where it is to be
+        #[arg(long, value_name = "URL")]
+        to: Secret,
+        /// The file with the password of the one
+        #[arg(long, value_name = "FILE")]
+        from_password_file: Option<PathBuf>,
+        /// The file with the password of the other
+        #[arg(long, value_name = "FILE")]
+        to_password_file: Option<PathBuf>,
     },
 }
 
@@ -153,6 +191,58 @@ pub enum UsersCommand {
         /// By e-mail, name or id
         user: String,
     },
+    /// Change a user
+    Set(UserSet),
+    /// Let a user act no more; its people stay, its accounts don't sync until it is activated again
+    Deactivate {
+        /// By e-mail, name or id
+        user: String,
+    },
+    /// Let a deactivated user act again
+    Activate {
+        /// By e-mail, name or id
+        user: String,
+    },
+}
+
+/// A change of a user.
+#[derive(Debug, Args)]
+pub struct UserSet {
+    /// By e-mail, name or id
+    pub user: String,
+    /// The name as shown
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The address to sign in with
+    #[arg(long)]
+    pub email: Option<String>,
+    /// Its role
+    #[arg(long, conflicts_with = "no_role")]
+    pub role: Option<String>,
+    /// Take it out of its role
+    #[arg(long)]
+    pub no_role: bool,
+    /// Whether it sees and edits everything
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    pub admin: Option<bool>,
+    /// Whether it sees only what it owns or follows
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    pub restricted: Option<bool>,
+    /// Whether it sees all items of users it follows
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    pub sees_followed_users: Option<bool>,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" | "on" => Ok(true),
+        "no" | "off" => Ok(false),
+        _ => Err("say yes or no".to_owned()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
 /// Roles.
@@ -259,6 +349,15 @@ pub struct AccountSet {
     /// Where a field flows, such as `note=off`; may be given several times
     #[arg(long, value_name = "FIELD=both|in|out|off", value_parser = mapped)]
     pub map: Vec<(Field, Flow)>,
+    /// Whether unusually many deletions are held until somebody has looked at them
+    #[arg(long, value_name = "on|off", value_parser = yes_or_no)]
+    pub guard: Option<bool>,
+    /// So many deletions within 24 hours always pass, unless they would leave nobody
+    #[arg(long, value_name = "NUMBER")]
+    pub guard_at_least: Option<u32>,
+    /// So many per cent of the account's people may be deleted within 24 hours
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub guard_percent: Option<u8>,
     /// On one-way becoming two-way: send what was edited here meanwhile
     #[arg(long, conflicts_with = "agree_present")]
     pub push_edits: bool,
@@ -374,13 +473,19 @@ pub enum RunsCommand {
         /// Only of this account
         account: Option<String>,
         /// How many
-        #[arg(long, default_value_t = 20)]
-        limit: usize,
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
     },
     /// Show what a run did, record by record and field by field
     Show {
         /// Its id
         run: String,
+        /// Only what it did after this one of its operations
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        /// How many of its operations
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
     },
 }
 
@@ -426,8 +531,11 @@ pub enum PeopleCommand {
         /// Those in the trash
         #[arg(long)]
         trash: bool,
+        /// Only those after this one in the list, by id
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
         /// How many
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = at_least_one)]
         limit: usize,
     },
     /// Show one person with its links
@@ -479,6 +587,17 @@ pub enum PeopleCommand {
         /// Their ids
         #[arg(required = true)]
         people: Vec<String>,
+    },
+    /// Let a person go on syncing after its values went round in a circle
+    ///
+    /// Two programs that sync the same address books can carry a value to and fro for ever. contactd notices, and stops
+    /// syncing that person with that account. Stop the other program first, then say this.
+    Resume {
+        /// Its id
+        person: String,
+        /// Only in this account
+        #[arg(long)]
+        account: Option<String>,
     },
     /// Give a person another owner, or show it to others
     Set {

@@ -9,14 +9,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{
     AccountCommand, AccountSet, Cli, Command, ConfigCommand, HeldCommand, HeldWhich, MappingCommand, RolesCommand,
-    RunsCommand, UsersCommand,
+    RunsCommand, UserSet, UsersCommand,
 };
 use super::client::{Client, part};
-use super::{CliError, Exit, Style, handles, people, print, show};
+use super::{CliError, Exit, Style, handles, note, people, print, show};
 use crate::api::types::{
-    AccountAdded, AccountShown, Check, Event, GroupShown, HeldAnswer, HeldShown, MappingRow, NewAccount, NewRole,
-    NewUser, PresentChoice, PreviewShown, RoleShown, Rotated, RunShown, SettingsAnswer, SettingsPatch, StatusShown,
-    TallyShown, UserShown, WhyShown,
+    AccountAdded, AccountShown, Check, Event, GroupShown, GuardPatch, HeldAnswer, HeldShown, MappingRow, NewAccount,
+    NewRole, NewUser, PresentChoice, PreviewShown, RoleShown, Rotated, RunShown, SettingsAnswer, SettingsPatch,
+    StatusShown, TallyShown, UserPatch, UserShown, WhyShown,
 };
 use crate::ids::HeldId;
 use crate::secret::Secret;
@@ -24,7 +24,7 @@ use crate::sync::view::Answer;
 
 pub(super) async fn run(command: Command, client: &Client, style: Style) -> Result<Exit, CliError> {
     match command {
-        Command::Serve | Command::Config(ConfigCommand::Check | ConfigCommand::Show) => {
+        Command::Serve | Command::Doctor | Command::Config(ConfigCommand::Check | ConfigCommand::Show) => {
             Err(CliError::usage("this command is not for the socket"))
         }
         Command::Status => {
@@ -70,9 +70,13 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             style.answer(&runs, |runs| show::runs(runs));
             Ok(Exit::Ok)
         }
-        Command::Runs(RunsCommand::Show { run }) => {
-            let run: RunShown = client.get(&format!("/runs/{}", part(&run))).await?;
+        Command::Runs(RunsCommand::Show { run, after, limit }) => {
+            let after = after.map(|after| format!("&after={}", part(&after))).unwrap_or_default();
+            let run: RunShown = client.get(&format!("/runs/{}?limit={limit}{after}", part(&run))).await?;
             style.answer(&run, show::run);
+            if let Some(after) = run.more_after {
+                note(&format!("it did more; go on with --after {after}"));
+            }
             Ok(Exit::Ok)
         }
         Command::Held(command) => held(command, client, style).await,
@@ -81,11 +85,6 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
         Command::Duplicates(command) => handles::duplicates(command, client, style).await,
         Command::Trash(command) => handles::trash(command, client, style).await,
         Command::People(command) => people::run(command, client, style).await,
-        Command::Doctor => {
-            let checks: Vec<Check> = client.get("/doctor").await?;
-            style.answer(&checks, |checks| show::checks(checks));
-            Ok(if checks.iter().all(|check| check.ok) { Exit::Ok } else { Exit::Failed })
-        }
         Command::Config(ConfigCommand::RotateKey) => {
             let rotated: Rotated = client.post("/keys/rotate", None::<&()>).await?;
             style.answer(&rotated, |rotated| {
@@ -93,6 +92,8 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             });
             Ok(Exit::Ok)
         }
+        // Done without the daemon, before this.
+        Command::Store(_) => Err(CliError::usage("`contactd store` does not ask the daemon")),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "contactd", &mut text);
@@ -101,6 +102,35 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
         }
         Command::Man { command } => man(&command),
     }
+}
+
+/// Looks at everything that can be wrong: `config` is what was found about the configuration, and the rest comes from the
+/// daemon, or where that can't be reached, from what can be seen from here.
+pub(super) async fn doctor(
+    config: Check,
+    client: Option<&Client>,
+    from_here: impl FnOnce() -> Vec<Check>,
+    style: Style,
+) -> Result<Exit, CliError> {
+    let mut checks = vec![config];
+    let asked: Option<Result<Vec<Check>, CliError>> = match client {
+        Some(client) => Some(client.get("/doctor").await),
+        None => None,
+    };
+    let mut exit = None;
+    match asked {
+        Some(Ok(told)) => checks.extend(told),
+        Some(Err(error)) if error.exit == Exit::Unreachable => {
+            exit = Some(Exit::Unreachable);
+            checks.push(Check { name: "daemon".to_owned(), ok: false, says: error.says });
+            checks.extend(from_here());
+        }
+        Some(Err(error)) => return Err(error),
+        None => checks.extend(from_here()),
+    }
+    style.answer(&checks, |checks| show::checks(checks));
+    let well = checks.iter().all(|check| check.ok);
+    Ok(exit.unwrap_or(if well { Exit::Ok } else { Exit::Failed }))
 }
 
 impl Style {
@@ -123,6 +153,17 @@ async fn users(command: UsersCommand, client: &Client, style: Style) -> Result<E
             return Ok(Exit::Ok);
         }
         UsersCommand::Show { user } => client.get(&format!("/users/{}", part(&user))).await?,
+        UsersCommand::Set(set) => {
+            let UserSet { user, name, email, role, no_role, admin, restricted, sees_followed_users } = set;
+            let role = if no_role { Some(String::new()) } else { role };
+            let patch = UserPatch { name, email, role, admin, restricted, sees_followed_users, active: None };
+            if patch == UserPatch::default() {
+                return Err(CliError::usage("say what changes; see `contactd users set --help`"));
+            }
+            client.ask(Method::PATCH, &format!("/users/{}", part(&user)), Some(&patch)).await?
+        }
+        UsersCommand::Deactivate { user } => set_active(&user, false, client).await?,
+        UsersCommand::Activate { user } => set_active(&user, true, client).await?,
         UsersCommand::Add { email, name, role, admin, restricted, sees_followed_users } => {
             let new = NewUser { name, email, role, admin, restricted, sees_followed_users };
             client.post("/users", Some(&new)).await?
@@ -130,6 +171,11 @@ async fn users(command: UsersCommand, client: &Client, style: Style) -> Result<E
     };
     style.answer(&user, |user| show::users(std::slice::from_ref(user)));
     Ok(Exit::Ok)
+}
+
+async fn set_active(user: &str, active: bool, client: &Client) -> Result<UserShown, CliError> {
+    let patch = UserPatch { active: Some(active), ..UserPatch::default() };
+    client.ask(Method::PATCH, &format!("/users/{}", part(user)), Some(&patch)).await
 }
 
 async fn roles(command: RolesCommand, client: &Client, style: Style) -> Result<Exit, CliError> {
@@ -191,10 +237,13 @@ async fn account_set(set: AccountSet, client: &Client, style: Style) -> Result<E
         deletes: set.deletes.map(Into::into),
         on_leave: set.on_leave.map(Into::into),
         mapping: set.map.into_iter().collect(),
-        guard: None,
+        guard: GuardPatch { on: set.guard, at_least: set.guard_at_least, percent: set.guard_percent },
         present,
         confirm: set.yes,
     };
+    if patch == (SettingsPatch { confirm: set.yes, ..SettingsPatch::default() }) {
+        return Err(CliError::usage("say what changes; see `contactd account set --help`"));
+    }
     let mut answer: SettingsAnswer = client.ask(Method::PATCH, &path, Some(&patch)).await?;
     let nothing_follows = answer.preview == PreviewShown::default();
     if !set.yes && answer.asks.is_empty() {
@@ -227,8 +276,7 @@ async fn start(account: &str, yes: bool, client: &Client, style: Style) -> Resul
         }
         expected = Some(preview);
     }
-    let _: AccountShown = client.post(&format!("{path}/start"), None::<&()>).await?;
-    let event = follow(&format!("{path}/refresh?wait=true"), client, style).await?;
+    let event = follow(&format!("{path}/start?wait=true"), client, style).await?;
     style.answer(&event, |event| match (event, &expected) {
         (Event::Done { tally, .. }, Some(expected)) => show::done(tally) + &show::otherwise(expected, tally),
         (Event::Done { tally, .. }, None) => show::done(tally),
@@ -244,6 +292,8 @@ async fn preview(account: &str, client: &Client, style: Style) -> Result<Preview
     }
 }
 
+const NONE_ACTIVE: &str = "no account is active; see `contactd account list`, then `contactd account start`";
+
 async fn refresh(account: Option<String>, wait: bool, client: &Client, style: Style) -> Result<Exit, CliError> {
     let accounts: Vec<AccountShown> = match (account, wait) {
         (Some(account), true) => vec![client.get(&format!("/accounts/{}", part(&account))).await?],
@@ -257,7 +307,10 @@ async fn refresh(account: Option<String>, wait: bool, client: &Client, style: St
         }
     };
     if !wait {
-        style.answer(&accounts, |accounts| format!("{} accounts are synced now", accounts.len()));
+        style.answer(&accounts, |accounts| match accounts.len() {
+            0 => NONE_ACTIVE.to_owned(),
+            n => format!("{} now", show::number(n, "account is synced", "accounts are synced")),
+        });
         return Ok(Exit::Ok);
     }
     let mut events = Vec::new();
@@ -269,7 +322,8 @@ async fn refresh(account: Option<String>, wait: bool, client: &Client, style: St
             Event::Done { tally, .. } => format!("{}: {}", account.address, show::done(tally)),
             _ => account.address.clone(),
         };
-        accounts.iter().zip(events).map(line).collect::<Vec<_>>().join("")
+        let lines = accounts.iter().zip(events).map(line).collect::<Vec<_>>().join("");
+        if lines.is_empty() { NONE_ACTIVE.to_owned() } else { lines }
     });
     Ok(if events.iter().all(|event| waits(event) == Exit::Ok) { Exit::Ok } else { Exit::Waits })
 }
@@ -323,7 +377,9 @@ async fn held(command: HeldCommand, client: &Client, style: Style) -> Result<Exi
         }
     };
     let answered: usize = client.post("/held", Some(&HeldAnswer { ids, answer })).await?;
-    style.answer(&answered, |n| format!("{n} deletions answered; they are carried out now"));
+    style.answer(&answered, |n| {
+        format!("{} answered; they are carried out now", show::number(*n, "deletion is", "deletions are"))
+    });
     Ok(Exit::Ok)
 }
 
@@ -350,7 +406,8 @@ fn password(file: Option<&Path>, address: &str) -> Result<Secret, CliError> {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).map(|_| text)
         }
-        Some(path) => std::fs::read_to_string(path),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
         None if std::io::stdin().is_terminal() => rpassword::prompt_password(format!("Password for {address}: ")),
         None => return Err(CliError::usage("give the password by --password-file FILE, or `-` for standard input")),
     };
@@ -371,7 +428,7 @@ fn man(command: &[String]) -> Result<Exit, CliError> {
             .find_subcommand(name)
             .ok_or_else(|| CliError::usage(format!("there is no command '{}'", command.join(" "))))?;
     }
-    let page = clap_mangen::Man::new(found.clone());
+    let page = clap_mangen::Man::new(found.clone()).source(concat!("contactd ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     page.render(&mut text).map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
     print(&String::from_utf8_lossy(&text));

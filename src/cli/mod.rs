@@ -15,9 +15,11 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub use args::{Cli, Command, ConfigCommand};
+pub use args::{Cli, Command, ConfigCommand, StoreCommand};
 
 use client::Client;
+
+use crate::api::types::Check;
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,27 @@ pub async fn run(cli: Cli, socket: &Path) -> Result<Exit, CliError> {
     let style = Style { json: cli.json, bars: std::io::stderr().is_terminal() && !cli.json };
     let client = Client::new(socket, cli.act_as);
     commands::run(cli.command, &client, style).await
+}
+
+/// Looks at everything that can be wrong. `config` is what was found about the configuration; `socket` is the daemon's, as
+/// far as it is known; `from_here` looks at what can be seen without a daemon.
+///
+/// # Errors
+/// When the daemon refuses.
+pub async fn doctor(
+    cli: &Cli,
+    config: Check,
+    socket: Option<&Path>,
+    from_here: impl FnOnce() -> Vec<Check>,
+) -> Result<Exit, CliError> {
+    let client = socket.map(|socket| Client::new(socket, cli.act_as.clone()));
+    commands::doctor(config, client.as_ref(), from_here, Style { json: cli.json, bars: false }).await
+}
+
+/// Says something beside the answer, which stays whole for programs.
+fn note(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints a text. A pipe whose reader has gone away is no failure.

@@ -5,20 +5,40 @@ use serde_json::{Map, Value};
 
 use super::args::{Fields, PeopleCommand};
 use super::client::{Client, part};
-use super::{CliError, Exit, Style, handles, show};
-use crate::api::types::{NewPerson, PersonPatch, PersonShown};
+use super::{CliError, Exit, Style, handles, note, show};
+use crate::api::types::{NewPerson, PersonPatch, PersonShown, Resume};
 use crate::card::field::Field;
 use crate::card::{Card, Item, Organization};
+
+/// How many people the daemon gives at once.
+const PAGE: usize = 1000;
 
 pub(super) async fn run(command: PeopleCommand, client: &Client, style: Style) -> Result<Exit, CliError> {
     let path = |person: &str| format!("/people/{}", part(person));
     let person: PersonShown = match command {
-        PeopleCommand::List { text, owner, trash, limit } => {
+        PeopleCommand::List { text, owner, trash, mut after, limit } => {
             let text = text.map(|text| format!("&text={}", part(&text))).unwrap_or_default();
             let owner = owner.map(|owner| format!("&owner={}", part(&owner))).unwrap_or_default();
-            let people: Vec<PersonShown> =
-                client.get(&format!("/people?limit={limit}&trashed={trash}{text}{owner}")).await?;
+            // One more than asked for, to know whether there are more.
+            let mut people: Vec<PersonShown> = Vec::new();
+            while people.len() <= limit {
+                let page = (limit + 1 - people.len()).min(PAGE);
+                let from = after.map(|after| format!("&after={}", part(&after))).unwrap_or_default();
+                let asked = format!("/people?limit={page}&trashed={trash}{text}{owner}{from}");
+                let more: Vec<PersonShown> = client.get(&asked).await?;
+                let last = more.len() < page;
+                after = more.last().map(|person| person.person.id.to_string());
+                people.extend(more);
+                if last {
+                    break;
+                }
+            }
+            let more = people.len() > limit;
+            people.truncate(limit);
             style.answer(&people, |people| show::people(people));
+            if let Some(last) = people.last().filter(|_| more) {
+                note(&format!("there are more; go on with --after {}", last.person.id));
+            }
             return Ok(Exit::Ok);
         }
         PeopleCommand::Show { person, provenance } => {
@@ -43,6 +63,9 @@ pub(super) async fn run(command: PeopleCommand, client: &Client, style: Style) -
             client.ask(Method::PATCH, &path(&person), Some(&patch)).await?
         }
         PeopleCommand::Set { person, owner, visible_to } => {
+            if owner.is_none() && visible_to.is_none() {
+                return Err(CliError::usage("say what changes; see `contactd people set --help`"));
+            }
             let patch = PersonPatch { owner, visible_to: visible_to.map(Into::into), ..PersonPatch::default() };
             client.ask(Method::PATCH, &path(&person), Some(&patch)).await?
         }
@@ -51,7 +74,7 @@ pub(super) async fn run(command: PeopleCommand, client: &Client, style: Style) -
             for person in &people {
                 all.push(client.ask(Method::DELETE, &path(person), None::<&()>).await?);
             }
-            style.answer(&all, |all| format!("{} people are in the trash", all.len()));
+            style.answer(&all, |all| format!("{} in the trash", show::number(all.len(), "person is", "people are")));
             return Ok(Exit::Ok);
         }
         PeopleCommand::Restore { people } => {
@@ -61,6 +84,9 @@ pub(super) async fn run(command: PeopleCommand, client: &Client, style: Style) -
             }
             style.answer(&all, |all| show::people(all));
             return Ok(Exit::Ok);
+        }
+        PeopleCommand::Resume { person, account } => {
+            client.post(&format!("{}/resume", path(&person)), Some(&Resume { account })).await?
         }
         PeopleCommand::Follow { person, user } => {
             client.ask(Method::PUT, &format!("{}/followers/{}", path(&person), part(&user)), None::<&()>).await?

@@ -41,7 +41,20 @@ fn yes(flag: bool) -> String {
 }
 
 fn time(at: Option<Timestamp>) -> String {
-    at.map_or_else(|| "never".to_owned(), |at| at.to_string().split('.').next().unwrap_or_default().replace('T', " "))
+    // With its zone: whoever reads it may be elsewhere.
+    let shown =
+        |at: Timestamp| format!("{}Z", at.to_string().trim_end_matches('Z').split('.').next().unwrap_or_default());
+    at.map_or_else(|| "never".to_owned(), |at| shown(at).replace('T', " "))
+}
+
+/// So many of something.
+pub(super) fn number(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// What fits into a column.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).collect::<String>() + "…" }
 }
 
 fn plus(counts: CountsShown) -> String {
@@ -105,6 +118,9 @@ pub(super) fn status(status: &StatusShown) -> String {
         if let Some(reason) = &account.reason {
             let _ = writeln!(text, "{}: {reason}", account.address);
         }
+    }
+    if status.accounts.is_empty() {
+        text += "no accounts yet; add one with `contactd account add`\n";
     }
     text
 }
@@ -191,6 +207,8 @@ pub(super) fn added(added: &AccountAdded) -> String {
              contactd preview {address}                     what a sync would do\n  \
              contactd account start {address}               do it, and go on\n"
         );
+    } else if let Some(reason) = &added.account.reason {
+        let _ = writeln!(text, "Its state is {}: {reason}", added.account.state);
     }
     text
 }
@@ -312,16 +330,20 @@ pub(super) fn runs(runs: &[RunShown]) -> String {
             plus(r.tally.there),
             r.tally.held.to_string(),
             r.tally.failed.to_string(),
-            r.error.clone().unwrap_or_default(),
             r.id.to_string(),
+            cut(r.error.as_deref().unwrap_or_default(), 80),
         ]
     };
-    let header = ["started", "account", "trigger", "here", "there", "held", "failed", "error", "id"];
+    let header = ["started", "account", "trigger", "here", "there", "held", "failed", "id", "error"];
     or_none(table(header, runs.iter().map(row)), "no runs yet")
 }
 
 pub(super) fn run(run: &RunShown) -> String {
-    runs(std::slice::from_ref(run)) + &history(&run.history)
+    let mut text = runs(std::slice::from_ref(run));
+    if let Some(error) = &run.error {
+        let _ = writeln!(text, "it ended early: {error}");
+    }
+    text + &history(&run.history)
 }
 
 pub(super) fn held(rows: &[HeldShown]) -> String {
@@ -355,9 +377,9 @@ pub(super) fn people(people: &[PersonShown]) -> String {
         let first = |list: &[crate::card::Item<String>]| list.first().map(|i| i.value.clone()).unwrap_or_default();
         let company = card.organizations.first().and_then(|o| o.value.company.clone()).unwrap_or_default();
         [
-            card.display.clone().unwrap_or_default(),
-            company,
-            first(&card.emails),
+            cut(&card.display.clone().unwrap_or_default(), 40),
+            cut(&company, 30),
+            cut(&first(&card.emails), 40),
             first(&card.phones),
             p.owner_name.clone(),
             p.person.id.to_string(),
@@ -383,6 +405,7 @@ pub(super) fn person(p: &PersonShown) -> String {
         rows.push(["state".to_owned(), "in the trash".to_owned()]);
     }
     rows.push(["id".to_owned(), format!("{}, revision {}", p.person.id, p.person.revision.0)]);
+    rows.extend(p.seen_by.iter().map(|who| ["seen by".to_owned(), who.clone()]));
     for link in &p.links {
         rows.push([format!("in {}", link.address), word(&link.state)]);
     }

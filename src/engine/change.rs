@@ -132,7 +132,7 @@ impl Engine {
             }
         }
         let changed = Account { settings, ..account.clone() };
-        commit.changes.push(Change::PutAccount(Box::new(changed.clone())));
+        commit.put_account(changed.clone());
         commit.changes.push(Change::UnsettleAccount(account.id));
         if !effects.is_empty() {
             let why = "settings changed".to_owned();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Engine;
-use crate::ids::{AccountId, UserId};
+use crate::ids::{AccountId, Revision, UserId};
 pub use crate::provider::registry::Wanted;
 use crate::provider::registry::{Reached, Registry, RegistryError};
 use crate::provider::{Group, Provider, ProviderError, Retry};
@@ -43,6 +43,9 @@ pub enum ConnectError {
     /// The provider refuses, or is away.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The provider was guessed from the address, and the guess led nowhere.
+    #[error("{0}; if the contacts are on another server, give its address by --server")]
+    Guessed(ProviderError),
     /// The password can't be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -59,7 +62,7 @@ impl ConnectError {
     pub fn needs_person(&self) -> bool {
         match self {
             Self::NoSecret | Self::Registry(_) | Self::Seal(_) => true,
-            Self::Provider(error) => error.retry == Retry::AfterHuman,
+            Self::Provider(error) | Self::Guessed(error) => error.retry == Retry::AfterHuman,
             Self::NoAccount | Self::TakenByOther | Self::Key(_) | Self::Store(_) => false,
         }
     }
@@ -122,7 +125,10 @@ impl Connector {
         secret: &Secret,
         defaults: Settings,
     ) -> Result<Added, ConnectError> {
-        let Reached { kind, connection } = self.registry.reach(wanted)?;
+        let Reached { kind, connection, guessed } = match self.reached_before(user, wanted).await? {
+            Some(reached) => reached,
+            None => self.registry.reach(wanted).await?,
+        };
         let id: AccountId = self.engine.new_id();
         let provider = self.registry.open(id, &kind, &connection, secret)?;
         let mailbox = provider.check().await;
@@ -131,7 +137,8 @@ impl Connector {
             Err(_) => Ok(Vec::new()),
         };
         self.registry.forget(id);
-        let (mailbox, groups) = (mailbox?, groups?);
+        let failed = |error| if guessed { ConnectError::Guessed(error) } else { ConnectError::Provider(error) };
+        let (mailbox, groups) = (mailbox.map_err(failed)?, groups?);
         let connection = provider.learnt().unwrap_or(connection);
 
         let known = self.engine.store().accounts().await?;
@@ -166,6 +173,7 @@ impl Connector {
                     connection: serde_json::Value::Null,
                     created: now,
                     synced: None,
+                    revision: Revision(0),
                 };
                 (new, How::New)
             }
@@ -173,14 +181,41 @@ impl Connector {
         let account = Account { provider: kind, address: wanted.address.clone(), connection, ..account };
         let sealed = self.keys().seal(secret, account.id.0.as_bytes())?;
         let mut commit = Commit::new(None, now);
-        commit.changes.push(Change::PutAccount(Box::new(account.clone())));
+        commit.put_account(account.clone());
         commit.changes.push(Change::PutSecret(account.id, Some(sealed)));
-        if how != How::SignedIn {
-            // Whom its user owned before there was this account is to be looked at too.
+        if how == How::New {
+            // The people who are here already are part of what it will do, and of what its preview shows.
             commit.changes.push(Change::UnsettleAccount(account.id));
         }
         self.engine.store().commit(commit).await?;
         Ok(Added { account, how, groups })
+    }
+
+    /// How the account with that address is reached, if this user has it: who signs in again need not say where once more.
+    async fn reached_before(&self, user: UserId, wanted: &Wanted) -> Result<Option<Reached>, ConnectError> {
+        let Wanted { address, kind: None, server: None, trust } = wanted else { return Ok(None) };
+        if !trust.is_empty() {
+            return Ok(None);
+        }
+        let known = self.engine.store().accounts().await?.into_iter();
+        let known = known.filter(|a| a.user == user && a.address.eq_ignore_ascii_case(address));
+        let known = known.max_by_key(|a| (a.state != AccountState::Removed, a.created));
+        Ok(known.map(|a| Reached { kind: a.provider, connection: a.connection, guessed: false }))
+    }
+
+    /// Accounts whose password the keys that we have do not open.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unopened(&self) -> Result<Vec<AccountId>, StoreError> {
+        let (keys, mut unopened) = (self.keys(), Vec::new());
+        for account in self.engine.store().accounts().await? {
+            let sealed = self.engine.store().secret(account.id).await?;
+            if sealed.is_some_and(|sealed| keys.open(&sealed, account.id.0.as_bytes()).is_err()) {
+                unopened.push(account.id);
+            }
+        }
+        Ok(unopened)
     }
 
     /// Signs in and asks whose mailbox it is, without changing anything.
@@ -209,7 +244,7 @@ impl Connector {
         commit.changes.push(Change::PutSecret(account.id, None));
         self.registry.forget(account.id);
         account.state = AccountState::Removed;
-        commit.changes.push(Change::PutAccount(Box::new(account)));
+        commit.put_account(account);
         Ok(self.engine.store().commit(commit).await?)
     }
 
@@ -262,7 +297,7 @@ impl Engine {
         }
         account.state = AccountState::Reconnect { reason: reason.to_owned() };
         let mut commit = Commit::new(None, self.now());
-        commit.changes.push(Change::PutAccount(Box::new(account)));
+        commit.put_account(account);
         self.store.commit(commit).await
     }
 
@@ -278,8 +313,14 @@ impl Engine {
         }
         account.connection = learnt;
         let mut commit = Commit::new(None, self.now());
-        commit.changes.push(Change::PutAccount(Box::new(account)));
+        commit.put_account(account);
         self.store.commit(commit).await
+    }
+
+    /// Takes the lease on an account for something that is no run; whether it could be had. For [`Engine::let_go`].
+    pub(super) async fn hold(&self, account: AccountId) -> Result<bool, StoreError> {
+        let lease = self.store.lease(account, &self.holder, self.now(), self.options.lease).await?;
+        Ok(lease.is_some())
     }
 
     /// Gives back the lease of a run that was broken off.

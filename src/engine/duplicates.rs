@@ -72,7 +72,7 @@ impl Engine {
         Ok(all)
     }
 
-    /// The record is that person: both meet at the next run.
+    /// The record is that person: both meet at the next run. `turns` are the accounts that the caller holds already.
     ///
     /// # Errors
     /// When the record doesn't wait, or the person has another record there.
@@ -82,6 +82,7 @@ impl Engine {
         remote: &RemoteId,
         person: PersonId,
         actor: Actor,
+        turns: &BTreeSet<AccountId>,
     ) -> Result<(), Refusal> {
         self.waits(account, remote).await?;
         let missing = || Refusal::Missing(format!("there is no person '{person}', or you may not see it"));
@@ -98,7 +99,7 @@ impl Engine {
                         two people with `contactd people merge`";
             return Err(Refusal::Cannot(says.to_owned()));
         }
-        self.holding([account].into(), async {
+        self.holding([account].into(), turns, async {
             let mut commit = Commit::new(None, self.now());
             commit.expect.push(Expect::Unlinked(account, remote.clone()));
             commit.expect.push(Expect::NoOpenLink(account, person));

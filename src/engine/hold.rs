@@ -1,7 +1,8 @@
 //! What a person does by hand to links of several accounts, while none of them runs.
 //!
 //! Owns: the leases that are held meanwhile ([`Engine::holding`]), and why it can't be done ([`Refusal`]). A hand holds an
-//! account under a name of its own, so that no run, of this daemon or another, is under way or begins until it is done.
+//! account under a name of its own, so that no run, of this daemon or another, is under way or begins until it is done. Who
+//! has an account's turn (`schedule::Turn`) holds it already, and says so.
 
 use std::collections::BTreeSet;
 
@@ -35,17 +36,18 @@ pub enum Refusal {
 }
 
 impl Engine {
-    /// Does something while no run of these accounts is under way.
+    /// Does something while no run of these accounts is under way. Those that the caller holds already are left as they are.
     pub(super) async fn holding<T>(
         &self,
         accounts: BTreeSet<AccountId>,
+        turns: &BTreeSet<AccountId>,
         done: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let hand: OpId = new_id(&*self.world);
         let holder = format!("{} {hand}", self.holder);
         let mut held: Vec<Lease> = Vec::new();
         let mut taken = Ok(());
-        for account in accounts {
+        for account in accounts.difference(turns).copied() {
             match self.store.lease(account, &holder, self.world.now(), HOLD).await {
                 Ok(Some(lease)) => held.push(lease),
                 Ok(None) => taken = Err(Refusal::Busy),

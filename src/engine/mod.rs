@@ -16,6 +16,7 @@ mod preview;
 mod pull;
 mod purge;
 mod resolve;
+mod resume;
 pub mod schedule;
 mod scope;
 mod send;
@@ -44,6 +45,9 @@ pub use hold::Refusal;
 pub use preview::{Preview, Previewed};
 pub use undo::{Undo, UndoPlan, UndoRow};
 pub use unite::Merge;
+
+/// What a preview's run is called; it leaves neither a row nor the time of a sync.
+const PREVIEW: &str = "preview";
 
 /// How a run behaves; the same for all accounts of a daemon.
 #[derive(Clone, Debug)]
@@ -177,7 +181,7 @@ impl Engine {
         provider: &dyn Provider,
         handle: &Handle,
     ) -> Result<Preview, SyncError> {
-        let mut run = self.begin(account, provider, "preview", handle).await?;
+        let mut run = self.begin(account, provider, PREVIEW, handle).await?;
         let pulled = Box::pin(run.only_pull()).await;
         let preview = match &pulled {
             Ok(()) => run.preview().await,
@@ -195,6 +199,11 @@ impl Engine {
     /// The time by the engine's clock.
     pub fn now(&self) -> Timestamp {
         self.world.now()
+    }
+
+    /// How long a lease lasts, in ms.
+    pub(crate) fn lease(&self) -> i64 {
+        self.options.lease
     }
 
     /// A new id.
@@ -399,7 +408,7 @@ impl Running<'_> {
     }
 
     /// Ends the run: what it counted and how it ended is stored, the lease given back.
-    async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
+    async fn end(self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
         let mut ended = ended;
         if let Err(SyncError::Store(StoreError::Stale(_))) = &ended
             && self.lease.until.since(self.now()) <= 0
@@ -413,7 +422,7 @@ impl Running<'_> {
         let mut commit = self.commit();
         let error = ended.as_ref().err().map(ToString::to_string);
         let quiet = self.tally.is_quiet() && error.is_none() && self.trigger == "schedule";
-        if !quiet && self.trigger != "preview" {
+        if !quiet && self.trigger != PREVIEW {
             commit.changes.push(Change::PutRun(Box::new(Run {
                 id: self.id,
                 account: self.account.id,
@@ -425,13 +434,15 @@ impl Running<'_> {
             })));
         }
         match &ended {
+            // A preview syncs nothing.
+            Ok(()) if self.trigger == PREVIEW => {}
             Ok(()) => commit.changes.push(Change::Synced(self.account.id, now)),
             Err(SyncError::Provider(ProviderError { retry: Retry::AfterHuman, scope: Scope::Account, .. })) => {
-                self.set_state(&mut commit, AccountState::Reconnect { reason: error.unwrap_or_default() });
+                self.set_state(&mut commit, AccountState::Reconnect { reason: error.unwrap_or_default() }).await?;
             }
             Err(SyncError::Halted(reason)) => {
                 let reason = reason.clone();
-                self.set_state(&mut commit, AccountState::Error { reason });
+                self.set_state(&mut commit, AccountState::Error { reason }).await?;
             }
             Err(_) => {}
         }
@@ -442,9 +453,14 @@ impl Running<'_> {
         ended.map(|()| Report { run: self.id, tally: self.tally, unfinished: self.unfinished })
     }
 
-    fn set_state(&mut self, commit: &mut Commit, state: AccountState) {
-        self.account.state = state;
-        commit.changes.push(Change::PutAccount(Box::new(self.account.clone())));
+    /// Takes the account out of its state, as it is now: what people set meanwhile stays as they set it.
+    async fn set_state(&self, commit: &mut Commit, state: AccountState) -> Result<(), StoreError> {
+        if let Some(now) = self.store().account(self.account.id).await?
+            && now.state == self.account.state
+        {
+            commit.put_account(Account { state, ..now });
+        }
+        Ok(())
     }
 }
 

@@ -9,10 +9,11 @@ use crate::card::{Card, Photo};
 use crate::ids::{PersonId, RemoteId};
 use crate::store::{Change, SubjectKey};
 use crate::sync::caps::TokenPlace;
+use crate::sync::circle;
 use crate::sync::pairing::{self, Pairing};
-use crate::sync::plan::{Decision, Step};
+use crate::sync::plan::{Decision, Step, Waits};
 use crate::sync::reconcile::{Meeting, reconcile};
-use crate::sync::view::{Base, Seen, Subject};
+use crate::sync::view::{Base, LinkState, Seen, Subject};
 
 /// How many bytes of pictures are stored in one commit: each is flushed to the disk, which takes longer than the pictures
 /// themselves, and none is worth a commit of its own.
@@ -45,7 +46,12 @@ impl Running<'_> {
             return Ok(self.meet_none());
         }
         let candidates = self.store().candidates(self.account.id, self.engine.options.popular).await?;
-        let pairing = pairing::pair(&candidates);
+        let mut pairing = pairing::pair(&candidates);
+        for (remote, person) in self.store().copies(self.account.id).await? {
+            if !pairing.same.contains_key(&remote) {
+                pairing.in_question.entry(remote).or_default().insert(person);
+            }
+        }
         // A person who is about to be matched is not pushed beside its record either.
         let people = pairing.people_in_question().into_iter().chain(pairing.same.values().copied()).collect();
         Ok(Met { pairing, people })
@@ -87,7 +93,36 @@ impl Running<'_> {
             }
             Decided { key, subject, decision }
         };
-        Ok(page.into_iter().map(decide).collect())
+        let mut decided: Vec<Decided> = page.into_iter().map(decide).collect();
+        for one in &mut decided {
+            self.stop_circle(one).await?;
+        }
+        Ok(decided)
+    }
+
+    /// A change that goes round is not made once more: its link is paused, until a person has looked (rule 18).
+    async fn stop_circle(&self, one: &mut Decided) -> Result<(), SyncError> {
+        let (Some(link), Some(person)) = (&one.subject.link, &one.subject.person) else { return Ok(()) };
+        let person = &person.person;
+        // Whoever was not changed often, or not lately, is in no circle; of them the log is not read.
+        let often = person.revision.0 > i64::try_from(circle::TURNS).unwrap_or(i64::MAX);
+        if !often || self.now().since(person.updated) > circle::WINDOW {
+            return Ok(());
+        }
+        let Some(after) = one.decision.steps.iter().find_map(|step| match step {
+            Step::UpdateLocal { card, .. } => Some(card),
+            _ => None,
+        }) else {
+            return Ok(());
+        };
+        let history = self.store().history(person.id, circle::LOOK_BACK).await?;
+        if let Some(field) = circle::goes_round(&history, link.id, &person.card, after, self.now()) {
+            tracing::warn!(account = %self.account.id, person = %person.id, field = field.name(),
+                "the same values go round between address books; this person is not synced with this account any more \
+                 until somebody has looked");
+            one.decision = Decision { steps: vec![Step::State(LinkState::Paused)], waits: Some(Waits::Paused) };
+        }
+        Ok(())
     }
 
     /// Whether an unlinked record may be one that we are just creating: its token says so, or can't be seen here.

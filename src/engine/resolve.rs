@@ -4,12 +4,14 @@
 //! (policy `ask`), the choice moves the base too, so that the next plan finds the other side dealt with. Of an edit and a
 //! deletion either is chosen as such: the person goes into the trash, comes back, or stays.
 
+use std::collections::BTreeSet;
+
 use super::hold::{Refusal, in_name_of, may, user_of};
 use super::{Engine, apply};
 use crate::card::Card;
 use crate::card::field::Field;
 use crate::crm::person::{Person, PersonState};
-use crate::ids::{ConflictId, Revision};
+use crate::ids::{AccountId, ConflictId, Revision};
 use crate::store::{Change, Commit, Conflict, Expect, StoreError};
 use crate::sync::caps::Capabilities;
 use crate::sync::conflict;
@@ -25,7 +27,8 @@ use crate::sync::view::{Link, LinkState, RemoteRecord, Subject};
 const TRIES: usize = 3;
 
 impl Engine {
-    /// Deals with a conflict. `caps` are those of the account's provider. Gives back the person as it is then.
+    /// Deals with a conflict. `caps` are those of the account's provider; `turns` the accounts that the caller holds already.
+    /// Gives back the person as it is then.
     ///
     /// # Errors
     /// When there is no such conflict for that actor, it was dealt with, its values are others by now, or the account is
@@ -36,11 +39,13 @@ impl Engine {
         choice: &Choice,
         caps: &Capabilities,
         actor: Actor,
+        turns: &BTreeSet<AccountId>,
     ) -> Result<Person, Refusal> {
         let missing = || Refusal::Missing(format!("there is no conflict {id}; see `contactd conflicts list`"));
         let account = self.store.conflict(id).await?.ok_or_else(missing)?.account;
         self.holding(
             [account].into(),
+            turns,
             Box::pin(async {
                 let mut tries = 0;
                 loop {

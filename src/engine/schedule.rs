@@ -1,16 +1,18 @@
 //! When which account runs: ticks and "sync now" go into one queue.
 //!
-//! Owns: one run per account at a time, several accounts at once, fairness, jitter, back-off, and the end of all runs when
-//! the daemon stops. Must not: know what a run does. What can wake it is one enum, [`Wake`]; start reading there.
+//! Owns: the clock, the channels and the tasks around [`agenda`], which decides; and the end of all runs when the daemon
+//! stops. Must not: know what a run does. What can wake it is one enum, [`Wake`]; start reading there.
 
-use std::collections::{HashMap, VecDeque};
+mod agenda;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use self::agenda::{Agenda, End, What};
 use super::connect::Connector;
 use super::{Engine, Handle, Report, SyncError};
 use crate::clock::Entropy;
@@ -28,14 +30,16 @@ pub struct Settings {
     pub jitter: Duration,
     /// How many accounts at once.
     pub concurrency: usize,
+    /// How long after an edit in the CRM the accounts concerned are synced; zero = when their interval is over.
+    pub after_edit: Duration,
     /// How long the trash keeps people.
     pub trash: Duration,
 }
 
-/// The first wait after a failure, in ms; doubles with each further one.
-const BACK_OFF: i64 = 30_000;
-/// The longest wait after failures, in ms.
-const BACK_OFF_MOST: i64 = 60 * 60 * 1000;
+/// How long a person who wants an account waits for the run of another daemon, which nobody here can end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether that run has ended.
+const LOOK: Duration = Duration::from_millis(250);
 /// How long after one purge of the trash the next one comes, in ms.
 const PURGE_EVERY: i64 = 24 * 60 * 60 * 1000;
 
@@ -45,6 +49,8 @@ enum Wake {
     Tick,
     /// Somebody wants an account synced now.
     Sync(AccountId, &'static str, Option<Waiter>),
+    /// People were edited who are, or are to be, in these accounts.
+    Edited(Vec<AccountId>),
     /// Everything is to be synced now.
     SyncAll(&'static str),
     /// Somebody wants to do something to an account while it doesn't run; `true` = what runs is to end for it.
@@ -74,6 +80,11 @@ pub enum Outcome {
         needs_person: bool,
         /// Not before then, if the provider said so.
         not_before: Option<Timestamp>,
+    },
+    /// Another daemon that shares the store has the account.
+    Elsewhere {
+        /// Whether somebody had asked for it.
+        asked: bool,
     },
     /// It was asked to end, or never began, since the daemon stops or somebody wanted the account.
     Stopped,
@@ -145,6 +156,11 @@ impl Schedule {
         let _ = self.wake.send(Wake::Sync(account, trigger, None));
     }
 
+    /// People were edited who are, or are to be, in these accounts: they are synced soon, once for all edits of a short while.
+    pub fn edited(&self, accounts: Vec<AccountId>) {
+        let _ = self.wake.send(Wake::Edited(accounts));
+    }
+
     /// Syncs every active account now.
     pub fn sync_all(&self, trigger: &'static str) {
         let _ = self.wake.send(Wake::SyncAll(trigger));
@@ -184,43 +200,18 @@ impl Schedule {
     }
 }
 
-/// What stands in the queue.
-struct Queued {
-    account: AccountId,
-    what: What,
-    /// Asked for by a person: goes before what the schedule brings.
-    urgent: bool,
-    handle: Handle,
-}
-
-enum What {
-    Sync { trigger: &'static str, waiters: Vec<oneshot::Sender<Outcome>> },
-    Turn(oneshot::Sender<Turn>),
-}
-
-/// A run or a turn under way.
-struct Busy {
-    handle: Handle,
-    waiters: Vec<oneshot::Sender<Outcome>>,
-}
-
 /// The scheduler itself; see [`Scheduler::run`].
 pub struct Scheduler {
     engine: Arc<Engine>,
     connector: Arc<Connector>,
-    entropy: Arc<dyn Entropy>,
     settings: Settings,
+    agenda: Agenda<oneshot::Sender<Outcome>, oneshot::Sender<Turn>>,
     wake: mpsc::UnboundedSender<Wake>,
     woken: mpsc::UnboundedReceiver<Wake>,
-    queue: VecDeque<Queued>,
-    busy: HashMap<AccountId, Busy>,
-    next: HashMap<AccountId, Timestamp>,
-    failures: HashMap<AccountId, u32>,
-    accounts: HashMap<AccountId, Account>,
+    /// When what is stored of accounts was last read.
     read: Option<Timestamp>,
     /// When the trash was last purged.
     purged: Option<Timestamp>,
-    stopping: bool,
     /// Becomes true when runs must end at once.
     cut: watch::Receiver<bool>,
 }
@@ -239,18 +230,12 @@ impl Scheduler {
         let new = Self {
             engine,
             connector,
-            entropy,
             settings,
+            agenda: Agenda::new(settings, entropy),
             wake,
             woken,
-            queue: VecDeque::new(),
-            busy: HashMap::new(),
-            next: HashMap::new(),
-            failures: HashMap::new(),
-            accounts: HashMap::new(),
             read: None,
             purged: None,
-            stopping: false,
             cut,
         };
         (new, schedule)
@@ -263,7 +248,7 @@ impl Scheduler {
     pub async fn run(mut self) -> Result<(), JobSchedulerError> {
         let mut ticks = self.ticks().await?;
         let _ = self.wake.send(Wake::Tick);
-        while let Some(wake) = self.woken.recv().await {
+        while let Some(wake) = self.wait().await {
             let before = self.settings;
             self.take(wake).await;
             if before.interval != self.settings.interval {
@@ -271,11 +256,22 @@ impl Scheduler {
                 ticks = self.ticks().await?;
             }
             self.dispatch();
-            if self.stopping && self.busy.is_empty() {
+            if self.agenda.is_stopping() && self.agenda.is_idle() {
                 break;
             }
         }
         ticks.shutdown().await
+    }
+
+    /// The next thing that wakes it: what is sent, or that the short while after an edit is over.
+    async fn wait(&mut self) -> Option<Wake> {
+        let Some(at) = self.agenda.next_edit() else { return self.woken.recv().await };
+        let left = u64::try_from(at.since(self.engine.now())).unwrap_or(0);
+        tokio::select! {
+            biased;
+            wake = self.woken.recv() => wake,
+            () = tokio::time::sleep(Duration::from_millis(left)) => Some(Wake::Tick),
+        }
     }
 
     async fn ticks(&self) -> Result<JobScheduler, JobSchedulerError> {
@@ -299,33 +295,33 @@ impl Scheduler {
                 self.tick(false).await;
             }
             Wake::Changed => self.tick(true).await,
-            Wake::Sync(account, trigger, waiter) => self.ask(account, trigger, waiter),
+            Wake::Sync(account, trigger, None) => drop(self.agenda.ask(account, trigger, None)),
+            Wake::Sync(account, trigger, Some(Waiter { handle, outcome })) => {
+                if let Some(of) = self.agenda.ask(account, trigger, Some(outcome)) {
+                    let _ = handle.send(of);
+                }
+            }
+            Wake::Edited(accounts) => {
+                let now = self.engine.now();
+                accounts.into_iter().for_each(|account| self.agenda.edited(account, now));
+            }
             Wake::SyncAll(trigger) => {
                 self.read_accounts().await;
-                for account in self.due_accounts() {
-                    self.ask(account, trigger, None);
+                for account in self.agenda.active() {
+                    let _ = self.agenda.ask(account, trigger, None);
                 }
             }
-            Wake::Turn(account, interrupt, give) => {
-                if interrupt && let Some(busy) = self.busy.get(&account) {
-                    busy.handle.stop();
-                }
-                self.push(Queued { account, what: What::Turn(give), urgent: true, handle: Handle::default() });
-            }
+            Wake::Turn(account, interrupt, give) => self.agenda.turn(account, interrupt, give),
             Wake::Ended(account, outcome) => self.ended(account, outcome).await,
             Wake::Settings(settings) => {
                 self.settings = settings;
-                self.next.clear();
+                self.agenda.set(settings);
                 self.tick(true).await;
             }
             Wake::Next(account, give) => {
-                let _ = give.send(self.next.get(&account).copied());
+                let _ = give.send(self.agenda.next(account));
             }
-            Wake::Stop => {
-                self.stopping = true;
-                self.queue.clear();
-                self.busy.values().for_each(|busy| busy.handle.stop());
-            }
+            Wake::Stop => self.agenda.stop(),
         }
     }
 
@@ -333,7 +329,7 @@ impl Scheduler {
     /// up; if it is broken off, the next one goes on.
     fn purge(&mut self) {
         let now = self.engine.now();
-        if self.stopping || self.purged.is_some_and(|at| now.since(at) < PURGE_EVERY) {
+        if self.agenda.is_stopping() || self.purged.is_some_and(|at| now.since(at) < PURGE_EVERY) {
             return;
         }
         self.purged = Some(now);
@@ -351,18 +347,10 @@ impl Scheduler {
     async fn tick(&mut self, read: bool) {
         let now = self.engine.now();
         let stale = self.read.is_none_or(|read| now.since(read) >= 60_000);
-        if read || stale || self.next.values().any(|due| *due <= now) {
+        if read || stale || self.agenda.is_due(now) {
             self.read_accounts().await;
         }
-        let due: Vec<AccountId> =
-            self.next.iter().filter(|(_, due)| **due <= now).map(|(account, _)| *account).collect();
-        for account in due {
-            self.next.remove(&account);
-            if !self.busy.contains_key(&account) && !self.queue.iter().any(|queued| queued.account == account) {
-                let what = What::Sync { trigger: "schedule", waiters: Vec::new() };
-                self.push(Queued { account, what, urgent: false, handle: Handle::default() });
-            }
-        }
+        self.agenda.tick(now);
     }
 
     async fn read_accounts(&mut self) {
@@ -378,87 +366,19 @@ impl Scheduler {
         self.read = Some(now);
         let active =
             |account: &Account| account.state == AccountState::Active && directory.active(account.user).is_some();
-        self.accounts = accounts.into_iter().filter(active).map(|account| (account.id, account)).collect();
-        self.next.retain(|account, _| self.accounts.contains_key(account));
-        let waiting: Vec<(AccountId, Option<Timestamp>)> = self
-            .accounts
-            .values()
-            .filter(|account| !self.next.contains_key(&account.id) && !self.busy.contains_key(&account.id))
-            .map(|account| (account.id, account.synced))
-            .collect();
-        for (account, synced) in waiting {
-            // A new account begins at once; after a restart the old rhythm goes on.
-            let due = synced.map_or(now, |synced| synced.plus(self.interval()));
-            self.next.insert(account, due);
-        }
-    }
-
-    fn due_accounts(&self) -> Vec<AccountId> {
-        let mut all: Vec<_> = self.accounts.keys().copied().collect();
-        all.sort();
-        all
-    }
-
-    /// The interval with its jitter, in ms.
-    fn interval(&self) -> i64 {
-        let [a, b, c, d, ..] = self.entropy.bytes();
-        let share = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
-        millis(self.settings.interval + self.settings.jitter.mul_f64(share))
-    }
-
-    /// Queues a run that somebody asked for, together with one that is queued already.
-    fn ask(&mut self, account: AccountId, trigger: &'static str, waiter: Option<Waiter>) {
-        if self.stopping {
-            return;
-        }
-        let queued = self
-            .queue
-            .iter()
-            .position(|queued| queued.account == account && matches!(queued.what, What::Sync { .. }))
-            .and_then(|at| self.queue.remove(at));
-        let mut job = queued.unwrap_or_else(|| Queued {
-            account,
-            what: What::Sync { trigger, waiters: Vec::new() },
-            urgent: true,
-            handle: Handle::default(),
-        });
-        job.urgent = true;
-        if let What::Sync { trigger: of, waiters } = &mut job.what {
-            *of = trigger;
-            if let Some(Waiter { handle, outcome }) = waiter {
-                let _ = handle.send(job.handle.clone());
-                waiters.push(outcome);
-            }
-        }
-        self.push(job);
-    }
-
-    fn push(&mut self, job: Queued) {
-        if self.stopping {
-            return; // whoever waits learns it by the end of the channel
-        }
-        let place =
-            if job.urgent { self.queue.iter().take_while(|queued| queued.urgent).count() } else { self.queue.len() };
-        self.queue.insert(place, job);
+        let accounts = accounts.into_iter().filter(active).map(|account| (account.id, account.synced));
+        self.agenda.accounts(accounts, now);
     }
 
     /// Starts what may start, in order.
     fn dispatch(&mut self) {
-        while self.busy.len() < self.settings.concurrency.max(1) {
-            let free = |queued: &Queued| !self.busy.contains_key(&queued.account);
-            let Some(job) = self.queue.iter().position(free).and_then(|at| self.queue.remove(at)) else { return };
-            let Queued { account, what, handle, .. } = job;
-            match what {
-                What::Sync { trigger, waiters } => {
-                    self.next.remove(&account);
-                    tokio::spawn(self.one_run(account, trigger, handle.clone()));
-                    self.busy.insert(account, Busy { handle, waiters });
-                }
+        while let Some(job) = self.agenda.start() {
+            let (account, handle) = (job.account, job.handle);
+            match job.what {
+                What::Sync { trigger, .. } => drop(tokio::spawn(self.one_run(account, trigger, handle))),
                 What::Turn(give) => {
-                    let turn = Turn { account, handle: handle.clone(), wake: self.wake.clone() };
-                    self.busy.insert(account, Busy { handle, waiters: Vec::new() });
-                    // If nobody waits any more, the turn ends by being dropped here.
-                    drop(give.send(turn));
+                    let turn = Turn { account, handle, wake: self.wake.clone() };
+                    drop(tokio::spawn(hand_over(Arc::clone(&self.engine), turn, give)));
                 }
             }
         }
@@ -487,39 +407,53 @@ impl Scheduler {
     }
 
     async fn ended(&mut self, account: AccountId, outcome: Option<Outcome>) {
-        let Some(busy) = self.busy.remove(&account) else { return };
-        let now = self.engine.now();
-        match &outcome {
-            Some(Outcome::Done(_)) => {
-                self.failures.remove(&account);
-                let due = now.plus(self.interval());
-                self.next.insert(account, due);
-            }
+        let end = match &outcome {
+            Some(Outcome::Done(_)) => End::Done,
             Some(Outcome::Failed { not_before, needs_person, .. }) => {
-                let failures = self.failures.entry(account).or_insert(0);
-                let wait = BACK_OFF.saturating_mul(1 << (*failures).min(16)).min(BACK_OFF_MOST);
-                *failures += 1;
-                // Where only a person can help the account has left its active state, as a rule. If it is one address book
-                // alone that is closed to us, it is looked at now and then.
-                let wait = if *needs_person { BACK_OFF_MOST.max(self.interval()) } else { wait };
-                // Of many accounts of one provider that is down, not all come back in the same second.
-                let due = now.plus(wait.saturating_add(self.interval() - millis(self.settings.interval)));
-                self.next.insert(account, not_before.map_or(due, |told| told.max(due)));
-                if *needs_person {
-                    self.read_accounts().await;
-                }
+                End::Failed { needs_person: *needs_person, not_before: *not_before }
             }
-            Some(Outcome::Stopped) | None => {}
+            // Its run may end at any time, or its lease if it has died.
+            Some(Outcome::Elsewhere { asked }) => {
+                End::Elsewhere { asked: *asked, wait: (self.engine.lease() / 4).clamp(1_000, agenda::BACK_OFF) }
+            }
+            Some(Outcome::Stopped) => End::Stopped,
+            None => {
+                self.engine.let_go(account).await;
+                End::Stopped
+            }
+        };
+        let waiters = self.agenda.ended(account, end, self.engine.now());
+        if matches!(end, End::Failed { needs_person: true, .. }) {
+            self.read_accounts().await;
         }
         if let Some(outcome) = outcome {
-            for waiter in busy.waiters {
+            for waiter in waiters {
                 let _ = waiter.send(outcome.clone());
             }
         }
-        if !self.stopping && !self.next.contains_key(&account) {
+        if self.agenda.is_stopping() {
+            return;
+        }
+        if self.agenda.next(account).is_none() {
             self.tick(true).await;
+        } else {
+            self.agenda.tick(self.engine.now());
         }
     }
+}
+
+/// Gives the turn to whoever waits for it, once no other daemon has the account.
+async fn hand_over(engine: Arc<Engine>, turn: Turn, give: oneshot::Sender<Turn>) {
+    let patience = tokio::time::Instant::now() + PATIENCE;
+    // If the store fails, whoever has the turn learns so by what it does then.
+    while matches!(engine.hold(turn.account).await, Ok(false)) {
+        if tokio::time::Instant::now() > patience || give.is_closed() {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    // If nobody waits any more, the turn ends by being dropped here.
+    drop(give.send(turn));
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -559,6 +493,10 @@ async fn run(
             Outcome::Done(report)
         }
         Err(SyncError::Stopped) => Outcome::Stopped,
+        Err(SyncError::Busy) => {
+            debug!({ fields::ACCOUNT } = %account, { fields::TRIGGER } = trigger, "another daemon has the account");
+            Outcome::Elsewhere { asked: trigger != "schedule" }
+        }
         Err(error) => {
             let (needs_person, not_before) = match &error {
                 SyncError::Halted(_) | SyncError::NotActive(_) => (true, None),

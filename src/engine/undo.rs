@@ -79,14 +79,15 @@ impl Engine {
         Ok(self.turned_back(what, actor).await?.plan)
     }
 
-    /// Undoes it.
+    /// Undoes it. `turns` are the accounts that the caller holds already.
     ///
     /// # Errors
     /// As [`Engine::preview_undo`]; or when an account that it concerns is being synced.
-    pub async fn undo(&self, what: &Undo, actor: Actor) -> Result<UndoPlan, Refusal> {
+    pub async fn undo(&self, what: &Undo, actor: Actor, turns: &BTreeSet<AccountId>) -> Result<UndoPlan, Refusal> {
         let accounts = self.turned_back(what, actor).await?.plan.touches;
         self.holding(
             accounts,
+            turns,
             Box::pin(async {
                 let mut tries = 0;
                 loop {

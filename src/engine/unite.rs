@@ -52,14 +52,21 @@ impl Engine {
         Ok(self.union(survivor, other, actor).await?.merge)
     }
 
-    /// Merges the other person into the survivor.
+    /// Merges the other person into the survivor. `turns` are the accounts that the caller holds already.
     ///
     /// # Errors
     /// As [`Engine::preview_merge`]; or when an account that it concerns is being synced.
-    pub async fn merge_people(&self, survivor: PersonId, other: PersonId, actor: Actor) -> Result<Merge, Refusal> {
+    pub async fn merge_people(
+        &self,
+        survivor: PersonId,
+        other: PersonId,
+        actor: Actor,
+        turns: &BTreeSet<AccountId>,
+    ) -> Result<Merge, Refusal> {
         let accounts = self.union(survivor, other, actor).await?.merge.touches;
         self.holding(
             accounts,
+            turns,
             Box::pin(async {
                 let mut tries = 0;
                 loop {

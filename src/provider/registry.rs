@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Provider;
 use super::carddav::Carddav;
 use super::carddav::settings::{CarddavSettings, Flavour};
-use super::dns::Resolver;
+use super::dns::{Mx, Resolver};
+use super::http::Http;
 use super::http::gate::Gate;
-use super::http::trust::is_loopback;
-use super::http::{Http, auth};
+use super::http::trust::{is_loopback, is_under};
 use crate::clock::World;
 use crate::ids::AccountId;
 use crate::secret::Secret;
@@ -55,6 +55,8 @@ pub struct Reached {
     pub kind: String,
     /// The adapter's settings.
     pub connection: serde_json::Value,
+    /// Whether the server is only guessed from the address's domain, since nobody said which one it is.
+    pub guessed: bool,
 }
 
 /// An account can't be reached as it is described.
@@ -64,7 +66,10 @@ pub enum RegistryError {
     #[error("there is no provider '{0}'; choose icloud or carddav")]
     UnknownKind(String),
     /// The provider is known, and not supported yet.
-    #[error("{0} is not supported yet; this version syncs iCloud and CardDAV servers")]
+    #[error(
+        "{0} is not supported yet; this version syncs iCloud and CardDAV servers (if the contacts are on one of those, say \
+         which: --provider icloud, or --server with its address)"
+    )]
     NotYet(&'static str),
     /// The address is none.
     #[error("'{0}' is not an e-mail address; give --server with the address of the CardDAV server")]
@@ -96,9 +101,8 @@ impl Registry {
                 let settings: CarddavSettings = serde_json::from_value(connection.clone())
                     .map_err(|error| RegistryError::Damaged(error.to_string()))?;
                 let gate = self.gate(account, || Gate::new(settings.pace()));
-                let password = auth::Secret::new(secret.expose());
                 let (resolver, world) = (Arc::clone(&self.resolver), Arc::clone(&self.world));
-                Ok(Box::new(Carddav::new(settings, password, self.http.clone(), gate, resolver, world)))
+                Ok(Box::new(Carddav::new(settings, secret.clone(), self.http.clone(), gate, resolver, world)))
             }
             _ => Err(RegistryError::UnknownKind(kind.to_owned())),
         }
@@ -114,15 +118,21 @@ impl Registry {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
     }
 
-    /// Which provider that is, and how to reach it: as the user says, else by the address. For a domain that is nobody's
-    /// we know, the adapter asks DNS for a CardDAV server when it signs in (RFC 6764 §6).
+    /// Which provider that is, and how to reach it: as the user says, else by the address's domain, else by who takes the
+    /// domain's mail. For what is then still nobody's we know, the adapter asks DNS for a CardDAV server when it signs in
+    /// (RFC 6764 §6).
     ///
     /// # Errors
     /// When the kind is unknown or not supported yet, or there is no telling from what was given.
-    pub fn reach(&self, wanted: &Wanted) -> Result<Reached, RegistryError> {
+    pub async fn reach(&self, wanted: &Wanted) -> Result<Reached, RegistryError> {
         let domain = wanted.address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase()).unwrap_or_default();
         let server = wanted.server.clone().unwrap_or_default();
-        let flavour = match (wanted.kind.as_deref(), known(&domain)) {
+        let said = wanted.kind.is_some() || !server.is_empty();
+        let known = match known(&domain) {
+            None if !said && !domain.is_empty() => self.by_mail(&domain).await,
+            known => known,
+        };
+        let flavour = match (wanted.kind.as_deref(), known) {
             (Some(ICLOUD), _) => Flavour::ICloud,
             (Some(CARDDAV), Some(Known::Fastmail)) if server.is_empty() => Flavour::Fastmail,
             (Some(CARDDAV), _) => Flavour::Generic,
@@ -148,7 +158,23 @@ impl Registry {
         };
         let kind = if flavour == Flavour::ICloud { ICLOUD } else { CARDDAV };
         let connection = serde_json::to_value(settings).map_err(|error| RegistryError::Damaged(error.to_string()))?;
-        Ok(Reached { kind: kind.to_owned(), connection })
+        let guessed = !said && flavour == Flavour::Generic;
+        Ok(Reached { kind: kind.to_owned(), connection, guessed })
+    }
+
+    /// Whose mailboxes a domain of somebody's own has: who takes its mail, as a rule keeps its contacts. A domain that names
+    /// a CardDAV server of its own has its contacts there, when its mail goes to a provider that we don't sync yet.
+    async fn by_mail(&self, domain: &str) -> Option<Known> {
+        // If DNS does not answer, the adapter's own question says so.
+        let exchangers = self.resolver.mx(domain).await.unwrap_or_default();
+        let known = exchangers.first().and_then(takes_mail);
+        if matches!(known, Some(Known::NotYet(_))) {
+            let services = self.resolver.srv(&format!("_carddavs._tcp.{domain}")).await.unwrap_or_default();
+            if services.iter().any(|service| !service.target.is_empty()) {
+                return None;
+            }
+        }
+        known
     }
 }
 
@@ -169,6 +195,21 @@ fn known(domain: &str) -> Option<Known> {
     })
 }
 
+/// Whose host that takes mail is, if it is one of the large providers'.
+fn takes_mail(mx: &Mx) -> Option<Known> {
+    let table = [
+        // Apple's custom domains: mx01.mail.icloud.com, mx02.mail.icloud.com.
+        ("mail.icloud.com", Known::Icloud),
+        ("messagingengine.com", Known::Fastmail),
+        ("google.com", Known::NotYet("Google")),
+        ("googlemail.com", Known::NotYet("Google")),
+        ("olc.protection.outlook.com", Known::NotYet("Outlook.com")),
+        ("mail.protection.outlook.com", Known::NotYet("Microsoft 365")),
+        ("mx.microsoft", Known::NotYet("Microsoft 365")),
+    ];
+    table.into_iter().find(|(domain, _)| is_under(&mx.exchange, domain)).map(|(_, known)| known)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,62 +217,107 @@ mod tests {
     use crate::provider::dns::{DnsError, Srv};
     use crate::provider::http::HttpSettings;
 
-    struct NoDns;
+    /// DNS with one domain's mail and, if it has one, its CardDAV server.
+    #[derive(Default)]
+    struct Dns {
+        mail: &'static str,
+        dav: &'static str,
+    }
 
     #[async_trait::async_trait]
-    impl Resolver for NoDns {
+    impl Resolver for Dns {
         async fn srv(&self, _: &str) -> Result<Vec<Srv>, DnsError> {
-            Ok(Vec::new())
+            let some = |target: &str| Srv { priority: 0, weight: 0, port: 443, target: target.to_owned() };
+            Ok(Some(self.dav).filter(|dav| !dav.is_empty()).map(some).into_iter().collect())
+        }
+        async fn mx(&self, domain: &str) -> Result<Vec<Mx>, DnsError> {
+            assert_eq!(domain, "example.com", "nobody else is asked about");
+            let some = |exchange: &str| Mx { preference: 10, exchange: exchange.to_owned() };
+            Ok(Some(self.mail).filter(|mail| !mail.is_empty()).map(some).into_iter().collect())
         }
         async fn txt(&self, _: &str) -> Result<Vec<String>, DnsError> {
             Ok(Vec::new())
         }
     }
 
-    #[test]
-    fn the_provider_is_found_by_the_address_unless_the_user_says_it() {
+    fn registry(dns: Dns, plain_loopback: bool) -> Registry {
         let http = Http::new(HttpSettings::default(), Arc::new(System)).unwrap();
-        let registry = Registry::new(http, Arc::new(NoDns), Arc::new(System), true);
-        let reach = |address: &str, kind: Option<&str>, server: Option<&str>| {
-            let wanted = Wanted {
-                address: address.to_owned(),
-                kind: kind.map(str::to_owned),
-                server: server.map(str::to_owned),
-                trust: Vec::new(),
-            };
-            match registry.reach(&wanted) {
-                Ok(reached) => format!("{} {}", reached.kind, reached.connection["flavour"].as_str().unwrap()),
-                Err(error) => error.to_string(),
-            }
+        Registry::new(http, Arc::new(dns), Arc::new(System), plain_loopback)
+    }
+
+    async fn reach(dns: Dns, address: &str, kind: Option<&str>, server: Option<&str>) -> String {
+        let wanted = Wanted {
+            address: address.to_owned(),
+            kind: kind.map(str::to_owned),
+            server: server.map(str::to_owned),
+            trust: Vec::new(),
         };
+        match registry(dns, true).reach(&wanted).await {
+            Ok(reached) => {
+                let how = if reached.guessed { ", guessed" } else { "" };
+                format!("{} {}{how}", reached.kind, reached.connection["flavour"].as_str().unwrap())
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_provider_is_found_by_the_address_unless_the_user_says_it() {
         let table = [
             ("ann@icloud.com", None, None, "icloud i_cloud"),
             ("ann@ME.com", None, None, "icloud i_cloud"),
-            ("ann@example.com", None, None, "carddav generic"),
+            ("ann@example.com", None, None, "carddav generic, guessed"),
             ("ann@example.com", Some("icloud"), None, "icloud i_cloud"),
             ("ann@icloud.com", Some("carddav"), Some("https://dav.example.com"), "carddav generic"),
             ("ann", None, Some("https://dav.example.com"), "carddav generic"),
             ("ann", None, Some("https://contacts.icloud.com"), "icloud i_cloud"),
         ];
         for (address, kind, server, expected) in table {
-            assert_eq!(reach(address, kind, server), expected, "{address} {kind:?} {server:?}");
+            assert_eq!(reach(Dns::default(), address, kind, server).await, expected, "{address} {kind:?} {server:?}");
         }
-        assert!(reach("ann", None, None).contains("--server"));
-        assert!(reach("ann@gmail.com", None, None).contains("Google is not supported yet"));
-        assert!(reach("ann@example.com", Some("pigeon"), None).contains("choose icloud or carddav"));
+        assert!(reach(Dns::default(), "ann", None, None).await.contains("--server"));
+        assert!(reach(Dns::default(), "ann@gmail.com", None, None).await.contains("Google is not supported yet"));
+        assert!(
+            reach(Dns::default(), "a@example.com", Some("pigeon"), None).await.contains("choose icloud or carddav")
+        );
     }
 
-    #[test]
-    fn plain_http_only_to_this_machine_and_only_if_allowed() {
-        let http = Http::new(HttpSettings::default(), Arc::new(System)).unwrap();
+    #[tokio::test]
+    async fn a_domain_of_ones_own_is_known_by_who_takes_its_mail() {
+        let table = [
+            ("mx01.mail.icloud.com", "", "icloud i_cloud"),
+            ("mx02.mail.icloud.com", "", "icloud i_cloud"),
+            ("in1-smtp.messagingengine.com", "", "carddav fastmail"),
+            ("aspmx.l.google.com", "", "Google is not supported yet"),
+            ("smtp.google.com", "", "Google is not supported yet"),
+            ("example-com.mail.protection.outlook.com", "", "Microsoft 365 is not supported yet"),
+            ("example-com.olc.protection.outlook.com", "", "Outlook.com is not supported yet"),
+            ("mail.example.com", "", "carddav generic, guessed"),
+            ("mail.icloud.com.example.com", "", "carddav generic, guessed"),
+            // The mail is at Google, the contacts at a server of their own.
+            ("aspmx.l.google.com", "dav.example.com", "carddav generic, guessed"),
+            ("mx01.mail.icloud.com", "dav.example.com", "icloud i_cloud"),
+        ];
+        for (mail, dav, expected) in table {
+            let found = reach(Dns { mail, dav }, "ann@example.com", None, None).await;
+            assert!(found.starts_with(expected), "{mail} {dav}: {found}");
+        }
+        // What the user says goes before.
+        let dns = || Dns { mail: "aspmx.l.google.com", dav: "" };
+        assert_eq!(reach(dns(), "ann@example.com", Some("icloud"), None).await, "icloud i_cloud");
+        let server = Some("https://dav.example.com");
+        assert_eq!(reach(dns(), "ann@example.com", None, server).await, "carddav generic");
+    }
+
+    #[tokio::test]
+    async fn plain_http_only_to_this_machine_and_only_if_allowed() {
         for (allowed, server, expected) in [
             (true, "http://127.0.0.1:8008", true),
             (true, "http://dav.example.com", false),
             (false, "http://127.0.0.1:8008", false),
         ] {
-            let registry = Registry::new(http.clone(), Arc::new(NoDns), Arc::new(System), allowed);
             let wanted = Wanted { server: Some(server.to_owned()), ..Wanted::default() };
-            let reached = registry.reach(&wanted).unwrap();
+            let reached = registry(Dns::default(), allowed).reach(&wanted).await.unwrap();
             assert_eq!(reached.connection["plain_loopback"], expected, "{server}");
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Owns: [`Driver`], [`Stmt`], [`Value`], [`Rows`]. Must not: know what the statements mean. Start reading at [`Driver`].
 
+use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,6 +26,41 @@ pub trait Driver: Send + Sync + 'static {
     async fn wipe(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Waits until nobody else brings the schema up to date, and keeps others from it until the answer is dropped. A file
+    /// has one daemon at a time, so that there is nobody to wait for.
+    async fn alone(&self) -> Result<Alone, StoreError> {
+        Ok(Alone(None))
+    }
+}
+
+/// Nobody else brings the schema up to date as long as this lives.
+pub struct Alone(#[allow(dead_code, reason = "held, not used")] Option<Box<dyn Any + Send>>);
+
+impl Alone {
+    /// As long as that lives.
+    pub fn new(held: impl Any + Send) -> Self {
+        Self(Some(Box::new(held)))
+    }
+}
+
+impl std::fmt::Debug for Alone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alone")
+    }
+}
+
+#[async_trait]
+impl Driver for Box<dyn Driver> {
+    async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError> {
+        (**self).run(batch).await
+    }
+    async fn wipe(&self) -> Result<(), StoreError> {
+        (**self).wipe().await
+    }
+    async fn alone(&self) -> Result<Alone, StoreError> {
+        (**self).alone().await
+    }
 }
 
 #[async_trait]
@@ -34,6 +70,9 @@ impl<D: Driver + ?Sized> Driver for Arc<D> {
     }
     async fn wipe(&self) -> Result<(), StoreError> {
         (**self).wipe().await
+    }
+    async fn alone(&self) -> Result<Alone, StoreError> {
+        (**self).alone().await
     }
 }
 

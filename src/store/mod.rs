@@ -3,7 +3,9 @@
 //! Owns: the trait [`Store`], what it takes ([`Commit`]) and what it gives. Must not: know a provider, or decide anything
 //! that a rule decides. Start reading at [`Store`], then [`Change`].
 
+pub mod copy;
 pub mod driver;
+pub mod postgres;
 pub mod sql;
 pub mod sqlite;
 
@@ -23,7 +25,7 @@ use crate::ids::{
 };
 use crate::sync::operation::Operation;
 pub use crate::sync::pairing::Candidate;
-use crate::sync::plan::{About, Clash, Deletion};
+use crate::sync::plan::{Clash, Deletion};
 use crate::sync::settings::Settings;
 use crate::sync::view::{Answer, Intent, Link, LinkState, Roster, Seen, StoredSeen, Subject};
 
@@ -33,11 +35,12 @@ pub enum StoreError {
     /// Someone was first: what the commit expected no longer holds. Reload and decide again. Nothing was written.
     #[error("someone else was first: {0}")]
     Stale(&'static str),
-    /// The database is busy or away for the moment. Try again. Nothing was written, as far as we know.
+    /// The database is busy or away for the moment; says whether anything can have been written, and what to do. Whoever
+    /// decides from what is stored may decide again from what is stored then; nobody may repeat what was decided before.
     #[error("the store is busy: {0}")]
     Busy(String),
     /// The database can't be used: full disk, broken file, wrong version. Stop and tell a person.
-    #[error("the store is broken: {0}")]
+    #[error("the store can't be used: {0}")]
     Broken(String),
 }
 
@@ -66,6 +69,8 @@ pub struct Account {
     pub created: Timestamp,
     /// When its last successful run ended.
     pub synced: Option<Timestamp>,
+    /// Grows with each [`Change::PutAccount`]; 0 = not stored yet. Not for writing: what is stored counts it.
+    pub revision: Revision,
 }
 
 /// Whether an account syncs, and if not, why.
@@ -374,6 +379,12 @@ impl Commit {
     pub fn new(lease: Option<&Lease>, now: Timestamp) -> Self {
         Self { lease: lease.cloned(), now, expect: Vec::new(), changes: Vec::new(), operation: None }
     }
+
+    /// Stores an account as it was read and then changed: stale if somebody else has changed it meanwhile.
+    pub fn put_account(&mut self, account: Account) {
+        self.expect.push(Expect::Account(account.id, account.revision));
+        self.changes.push(Change::PutAccount(Box::new(account)));
+    }
 }
 
 /// What must still hold when a commit is made; otherwise it is [`StoreError::Stale`].
@@ -393,6 +404,8 @@ pub enum Expect {
     Unlinked(AccountId, RemoteId),
     /// The intent is still open.
     IntentOpen(IntentId),
+    /// The account has this revision; 0 = it is not there yet.
+    Account(AccountId, Revision),
     /// The account is active (not paused or removed meanwhile).
     Active(AccountId),
 }
@@ -419,7 +432,7 @@ pub enum Change {
         /// The hash of the bytes.
         hash: String,
     },
-    /// An account, new or changed.
+    /// An account, new or changed; see [`Commit::put_account`].
     PutAccount(Box<Account>),
     /// The account's sealed credentials; `None` forgets them.
     PutSecret(AccountId, Option<Vec<u8>>),
@@ -542,6 +555,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Lease>, StoreError>;
     /// Gives the lease back.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+    /// Gives all leases back, whoever held them: only for who knows that no other daemon uses the store.
+    async fn free_leases(&self) -> Result<(), StoreError>;
 
     /// All users and roles.
     async fn directory(&self) -> Result<Directory, StoreError>;
@@ -584,8 +599,8 @@ pub trait Store: Send + Sync {
     async fn by_uid(&self, account: AccountId, uids: &[String]) -> Result<Vec<(String, RemoteId)>, StoreError>;
     /// What these records carry in themselves, or carried when they were last there; for [`Store::refind`]. In order.
     async fn identities(&self, account: AccountId, ids: &[RemoteId]) -> Result<Vec<Option<Identity>>, StoreError>;
-    /// Present records that no open link speaks for and that could be where a lost record went: same token, same UID, or
-    /// same content, in this order.
+    /// Records that no open link speaks for and that could be where a lost record went: same token, same UID (of one
+    /// outside the sync group nothing else is known), or same content, in this order.
     async fn refind(
         &self,
         account: AccountId,
@@ -614,6 +629,10 @@ pub trait Store: Send + Sync {
     /// user may see and edit, who are in use and have no open, unlinked or undone link there. Keys that more than
     /// `popular` people or records share are no keys. Sorted.
     async fn candidates(&self, account: AccountId, popular: usize) -> Result<Vec<Candidate>, StoreError>;
+    /// Present, unsettled records that no link ever spoke for and that equal a record which we made, here or in another
+    /// account of the same user, for a person who has records in both: somebody else seems to carry ours over. With that
+    /// person. Sorted.
+    async fn copies(&self, account: AccountId) -> Result<Vec<(RemoteId, PersonId)>, StoreError>;
     /// Open intents of an account, oldest first.
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError>;
     /// Which of these tokens are ours, with the link that each was made for.
@@ -674,13 +693,4 @@ pub trait Store: Send + Sync {
     async fn wipe(&self) -> Result<(), StoreError>;
     /// Whether the database answers; for the watchdog.
     async fn ping(&self) -> Result<(), StoreError>;
-}
-
-/// The subject that a conflict is about, as text for keys.
-pub fn about_word(about: About) -> String {
-    match about {
-        About::Field(field) => field.name().to_owned(),
-        About::TrashedHere => "trashed_here".to_owned(),
-        About::DeletedThere => "deleted_there".to_owned(),
-    }
 }

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use self::log::counts;
+pub(super) use self::migrate::{FINISHED, UNFINISHED, is_current, migrate as make};
 
 use super::driver::{Driver, Rows, Stmt};
 use super::{
@@ -54,10 +55,21 @@ pub struct SqlStore<D> {
 impl<D: Driver> SqlStore<D> {
     /// Opens the store: brings the schema up to date, and refuses one that a later version of contactd has made.
     pub async fn open(driver: D) -> Result<Self, StoreError> {
+        let alone = driver.alone().await?;
         migrate::migrate(&driver).await?;
         let store = Self { driver };
         derive::refresh(&store).await?;
+        drop(alone);
         Ok(store)
+    }
+
+    /// The store as it is, for reading: nothing is brought up to date.
+    ///
+    /// # Errors
+    /// When it was made by another version, or is not whole.
+    pub async fn as_it_is(driver: D) -> Result<Self, StoreError> {
+        is_current(&driver).await?;
+        Ok(Self { driver })
     }
 
     /// The database below.
@@ -96,6 +108,9 @@ impl<D: Driver> Store for SqlStore<D> {
     }
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         commit::release(self, lease).await
+    }
+    async fn free_leases(&self) -> Result<(), StoreError> {
+        commit::free_leases(self).await
     }
 
     async fn directory(&self) -> Result<Directory, StoreError> {
@@ -183,6 +198,9 @@ impl<D: Driver> Store for SqlStore<D> {
     }
     async fn candidates(&self, account: AccountId, popular: usize) -> Result<Vec<Candidate>, StoreError> {
         candidates::candidates(self, account, popular).await
+    }
+    async fn copies(&self, account: AccountId) -> Result<Vec<(RemoteId, PersonId)>, StoreError> {
+        candidates::copies(self, account).await
     }
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError> {
         view::intents(self, account).await

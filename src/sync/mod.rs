@@ -4,6 +4,7 @@
 //! reasons go out as data. Start reading at [`view`], then `reconcile`, then [`plan`].
 
 pub mod caps;
+pub mod circle;
 pub mod conflict;
 pub mod diff;
 pub mod echo;

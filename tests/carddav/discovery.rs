@@ -153,3 +153,52 @@ async fn a_server_that_is_none_deletes_nothing() {
         lab.server.faults(|faults| faults.heal());
     }
 }
+
+#[tokio::test]
+async fn a_partition_that_is_down_is_gone_round_by_the_entry() {
+    let mut lab = Lab::icloud().await;
+    lab.device.add(super::lab::card("a", "Ann", ""));
+    lab.server.settings(|settings| settings.discovery.partition_dead = true);
+    lab.settings.trust.push("127.0.0.1:1".to_owned());
+    lab.dav = adapter(&lab.settings, &lab.device.password());
+    lab.dav.check().await.unwrap();
+    assert_eq!(lab.list().await.listed.len(), 1);
+    let at = |lab: &Lab| lab.dav.settings().found.unwrap().books[0].url.origin().ascii_serialization();
+    assert_eq!(at(&lab), lab.server.url().trim_end_matches('/'));
+    // And back again, as soon as it answers.
+    lab.server.settings(|settings| settings.discovery.partition_dead = false);
+    lab.next_run();
+    lab.dav.collections().await.unwrap();
+    assert_eq!(at(&lab), lab.server.partition_url().trim_end_matches('/'));
+    // A run that knows the book at a partition that has died since goes round it too.
+    lab.next_run();
+    lab.server.settings(|settings| settings.discovery.partition_dead = true);
+    let mut known = lab.settings.found.clone().unwrap();
+    known.books[0].url.set_port(Some(1)).unwrap();
+    let dav = lab.with(|settings| settings.found = Some(known));
+    assert_eq!(dav.changes(&lab.book(), From::Start).await.unwrap().listed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_knows_only_the_name_before_the_at() {
+    let settings = Settings::generic().with_accounts([Account::new("ann", "xyzzy", "7")]);
+    let mut lab = Lab::new(settings).await;
+    lab.settings.user = "ann@example.com".to_owned();
+    lab.dav = adapter(&lab.settings, "xyzzy");
+    lab.dav.check().await.unwrap();
+    let stored = lab.dav.settings();
+    assert_eq!((stored.user.as_str(), stored.login.as_deref()), ("ann@example.com", Some("ann")));
+    // From then on by that name, at once.
+    lab.next_run();
+    lab.list().await;
+    assert_eq!(lab.server.ask(|journal| journal.records().filter(|r| r.status == Some(401)).count()), 1);
+    // A wrong password is wrong under both names, and is said as it was for the first.
+    let mark = lab.server.mark();
+    let error =
+        adapter(&CarddavSettings { user: "ann@example.com".into(), found: None, login: None, ..lab.settings }, "no")
+            .check()
+            .await
+            .unwrap_err();
+    assert_eq!(error.retry, Retry::AfterHuman);
+    assert!(lab.server.ask(|journal| journal.since(mark).count()) <= 2);
+}

@@ -7,12 +7,12 @@ use contactd::clock::System;
 use contactd::ids::{CollectionId, RemoteId, Timestamp, Token};
 use contactd::provider::carddav::Carddav;
 use contactd::provider::carddav::settings::{CarddavSettings, Flavour};
-use contactd::provider::dns::{DnsError, Resolver, Srv};
+use contactd::provider::dns::{DnsError, Mx, Resolver, Srv};
 use contactd::provider::http::address::AddressPolicy;
-use contactd::provider::http::auth::Secret;
 use contactd::provider::http::gate::{Gate, Pace};
 use contactd::provider::http::{Http, HttpSettings};
 use contactd::provider::{Changes, Fetched, From, Next, Provider as _, Write, WriteKind};
+use contactd::secret::Secret;
 use contactd::sync::view::{RemoteRecord, RemoteRef, Seen};
 use mock_providers::carddav::{Device, Icloud, Settings};
 use uuid::Uuid;
@@ -30,6 +30,9 @@ pub(crate) struct FakeDns {
 impl Resolver for FakeDns {
     async fn srv(&self, _: &str) -> Result<Vec<Srv>, DnsError> {
         Ok(self.srv.clone())
+    }
+    async fn mx(&self, _: &str) -> Result<Vec<Mx>, DnsError> {
+        Ok(Vec::new())
     }
     async fn txt(&self, _: &str) -> Result<Vec<String>, DnsError> {
         Ok(self.txt.clone())
@@ -148,7 +151,7 @@ pub(crate) fn adapter(settings: &CarddavSettings, password: &str) -> Carddav {
 
 pub(crate) fn adapter_with(settings: &CarddavSettings, password: &str, dns: FakeDns) -> Carddav {
     let gate = Arc::new(Gate::new(Pace::FREE));
-    Carddav::new(settings.clone(), Secret::new(password), http(), gate, Arc::new(dns), Arc::new(System))
+    Carddav::new(settings.clone(), Secret::from(password), http(), gate, Arc::new(dns), Arc::new(System))
 }
 
 pub(crate) fn card(uid: &str, name: &str, more: &str) -> String {
@@ -165,7 +168,7 @@ pub(crate) async fn put(url: &url::Url, user: &str, password: &str, card: &str) 
     use contactd::provider::http::trust::TrustSet;
     let mut trust = TrustSet::new(true);
     trust.add_url(url);
-    let auth = Auth::Basic { user: user.to_owned(), password: Secret::new(password) };
+    let auth = Auth::Basic { user: user.to_owned(), password: Secret::from(password) };
     let door = Door::new(http(), Arc::new(Gate::new(Pace::FREE)), auth, trust);
     let put = "PUT".parse().unwrap();
     let request = Request::new(put, url.clone()).body("text/vcard", card.to_owned());

@@ -66,7 +66,7 @@ impl TestApp {
         let at = |name: &str| self.path(name).display().to_string();
         let text = format!(
             "[store]\nurl = \"sqlite:{}\"\n[control]\nsocket = \"{}\"\n[secrets]\nkey_file = \"{}\"\n\
-             [net]\nallow_private = true\n[sync]\ninterval = \"{interval}\"\njitter = \"0s\"\n\
+             [net]\nallow_private = true\n[sync]\ninterval = \"{interval}\"\njitter = \"0s\"\nafter_edit = \"0s\"\n\
              [log]\nformat = \"json\"\nfilter = \"debug\"\n",
             at("contactd.db"),
             at("control.sock"),

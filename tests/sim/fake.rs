@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use contactd::card::Card;
-use contactd::card::field::{Field, FieldSet, FieldValue};
+use contactd::card::field::{Field, FieldSet, FieldValue, Shape};
 use contactd::ids::{CollectionId, Cursor, Etag, GroupId, PageToken, RemoteId, Timestamp, Token};
 use contactd::provider::{
     Blob, Changes, Collection, Fetched, Found, From, Group, Listed, Mailbox, Next, Outcome, Provider, ProviderError,
     Retry, Scope, Write, WriteKind,
 };
 use contactd::sync::caps::{Capabilities, Membership, TokenPlace};
+use contactd::sync::merge::{Judged, three_way};
+use contactd::sync::plan::Side;
 use contactd::sync::view::{RemoteRecord, RemoteRef, Roster, Seen};
 use mock_providers::book::{Book, Change, Condition, Cursor as BookCursor, CursorError, Entry, EtagStyle};
 
@@ -446,9 +448,20 @@ impl Server {
                     return Outcome::Stale;
                 }
                 let mut now_there = Self::card(entry);
+                // Without a guard an adapter reads right before it writes, and merges into the lists that it replaces (R4).
+                let moved = before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag);
                 let image = self.image(card);
                 for field in mask.iter().filter(|f| self.caps.writes.contains(*f)) {
-                    now_there.set(field, image.get(field));
+                    if moved && field.shape() == Shape::Many {
+                        let (mut sent, mut there) = (before.body.clone(), before.body.clone());
+                        sent.set(field, card.get(field));
+                        there.set(field, now_there.get(field));
+                        let ours = |_| Judged { side: Side::Ours, ours_at: None, theirs_at: None };
+                        let (merged, _) = three_way(&before.body, &sent, &there, &ours);
+                        now_there.set(field, self.image(&merged).get(field));
+                    } else {
+                        now_there.set(field, image.get(field));
+                    }
                 }
                 self.store(&id, &now_there, None);
                 self.writes += 1;

@@ -587,3 +587,18 @@ fn rule_22_what_was_planned_without_access_is_not_sent() {
         )
         .unwrap();
 }
+
+#[test]
+fn rule_09_a_record_that_moved_and_left_the_group_at_once_is_the_same() {
+    let mut world = one_site(Settings { scope: Scope::Group(GroupId(GROUP.into())), ..open_guard() });
+    let id = world.create_there(0, &card("Ann"));
+    rest(&mut world);
+    world.rename_there(0, &id, false);
+    let moved = there(&world, 0, "Ann").remove(0);
+    world.set_member(0, &moved, false);
+    let ann = only(&world, "Ann").id;
+    world.edit_person(ann, |c| c.note = Some("edited meanwhile".into()));
+    rest(&mut world);
+    assert_eq!(there(&world, 0, "Ann"), [moved], "no second record beside it");
+    assert_eq!(state(&world, ann, 0), Some(LinkState::Left));
+}

@@ -265,9 +265,20 @@ impl Play {
             Step::EditThere { site, which, what } => {
                 let site = self.site(*site);
                 let Some(id) = self.record(site, *which) else { return };
-                // A user of that provider can't fill in what it doesn't have.
-                let writes = self.world.sites[site].fake.server.lock().unwrap().caps.writes;
-                let what = if writes.contains(Field::Nicknames) || what % 12 != 9 { *what } else { 10 };
+                // A user of that provider can't fill in what it doesn't have, nor more than it holds.
+                let caps = self.world.sites[site].fake.server.lock().unwrap().caps.clone();
+                let card = &self.world.cards_there(site)[&id];
+                let full = |field: Field| {
+                    caps.most
+                        .get(&field)
+                        .is_some_and(|most| card.get(field).into_elements().len() >= usize::from(*most))
+                };
+                let what = match what % 12 {
+                    2 if full(Field::Emails) => 3,
+                    5 if full(Field::Phones) => 6,
+                    9 if !caps.writes.contains(Field::Nicknames) => 10,
+                    _ => *what,
+                };
                 let markers = &mut self.markers;
                 self.world.edit_there(site, &id, |card| markers.edit(card, what));
             }

@@ -11,13 +11,14 @@ use contactd::crm::users::User;
 use contactd::engine::{Engine, Options, Report, SyncError};
 use contactd::ids::{AccountId, GroupId, PersonId, Revision, Timestamp, UserId};
 use contactd::store::sql::SqlStore;
-use contactd::store::sqlite::Sqlite;
 use contactd::store::{Account, AccountState, Change, Commit, Expect, PersonQuery, Store, StoreError};
 use contactd::sync::caps::{Capabilities, Membership};
 use contactd::sync::operation::{self, Actor, Effect, Operation, PersonChange};
 use contactd::sync::settings::{Scope, Settings};
 use contactd::sync::view::{RemoteRef, Roster};
 
+use super::database::Memory;
+pub use super::exec::now;
 use super::fake::{COLLECTION, Fake, Manner};
 use super::rng::Rng;
 use crate::crash::Crashing;
@@ -62,7 +63,7 @@ impl Entropy for Hand {
     }
 }
 
-pub type TestStore = SqlStore<Crashing<Sqlite>>;
+pub type TestStore = SqlStore<Crashing<Memory>>;
 
 /// An account and what it reaches.
 pub struct Site {
@@ -73,7 +74,7 @@ pub struct Site {
 
 pub struct World {
     pub hand: Arc<Hand>,
-    pub driver: Crashing<Sqlite>,
+    pub driver: Crashing<Memory>,
     pub store: Arc<TestStore>,
     pub engine: Engine,
     pub users: Vec<UserId>,
@@ -88,15 +89,10 @@ pub struct World {
     pub last: BTreeMap<AccountId, Result<Report, String>>,
 }
 
-/// Polls a future that never waits for anything outside.
-pub fn now<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
-
 impl World {
     pub fn new(seed: u64) -> Self {
         let hand = Arc::new(Hand::new(seed));
-        let driver = Crashing::new(Sqlite::memory().unwrap());
+        let driver = Crashing::new(Memory::new());
         let store = Arc::new(now(SqlStore::open(driver.clone())).unwrap());
         let options = Options { page: 7, ..Options::default() };
         let engine = Engine::new(store.clone(), hand.clone(), "sim", options);
@@ -189,6 +185,7 @@ impl World {
             connection: serde_json::Value::Null,
             created: self.time(),
             synced: None,
+            revision: Revision(0),
         };
         self.commit(vec![Change::PutAccount(Box::new(account))], Vec::new()).unwrap();
         self.sites.push(Site { id, user, fake });
@@ -393,7 +390,7 @@ impl World {
 /// The fake, which stops the machine when the test asked for a stop in the middle of a send.
 struct SiteProvider {
     fake: Fake,
-    driver: Crashing<Sqlite>,
+    driver: Crashing<Memory>,
 }
 
 mod provider {

@@ -11,6 +11,7 @@ use contactd::ids::{
     AccountId, CollectionId, Etag, Fence, IntentId, LinkId, OpId, PersonId, RemoteId, Revision, RunId, Timestamp,
     Token, UserId,
 };
+use contactd::store::driver::Driver;
 use contactd::store::sql::SqlStore;
 use contactd::store::sqlite::Sqlite;
 use contactd::store::{Account, AccountState, Change, CollectionState, Commit, Lease, Store, StoreError, SubjectKey};
@@ -21,23 +22,55 @@ use contactd::sync::view::{
 };
 use uuid::Uuid;
 
+use crate::postgres_of_ones_own::Schema;
+
 /// A new database.
 pub(crate) struct Db {
     pub(crate) store: Arc<dyn Store>,
+    /// What lies below it, to do damage.
+    pub(crate) driver: Arc<dyn Driver>,
+    kind: Kind,
     _dir: Option<tempfile::TempDir>,
+    _schema: Option<Schema>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Inline,
+    Threads,
+    Postgres,
 }
 
 impl Db {
     pub(crate) async fn inline() -> Self {
-        let store = SqlStore::open(Sqlite::memory().unwrap()).await.unwrap();
-        Self { store: Arc::new(store), _dir: None }
+        Self::new(Kind::Inline).await
     }
 
     pub(crate) async fn threads() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("contactd.db");
-        let store = SqlStore::open(Sqlite::open(&path).unwrap()).await.unwrap();
-        Self { store: Arc::new(store), _dir: Some(dir) }
+        Self::new(Kind::Threads).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::new(Kind::Postgres).await
+    }
+
+    /// Another new one of the same kind.
+    pub(crate) async fn another(&self) -> Self {
+        Self::new(self.kind).await
+    }
+
+    async fn new(kind: Kind) -> Self {
+        let (mut dir, mut schema) = (None, None);
+        let driver: Arc<dyn Driver> = match kind {
+            Kind::Inline => Arc::new(Sqlite::memory().unwrap()),
+            Kind::Threads => {
+                let dir = dir.insert(tempfile::tempdir().unwrap());
+                Arc::new(Sqlite::open(&dir.path().join("contactd.db")).unwrap())
+            }
+            Kind::Postgres => Arc::new(schema.insert(Schema::new().await).open().await),
+        };
+        let store = SqlStore::open(Arc::clone(&driver)).await.unwrap();
+        Self { store: Arc::new(store), driver, kind, _dir: dir, _schema: schema }
     }
 
     /// Commits these changes, without a lease, and must succeed.
@@ -158,6 +191,7 @@ pub(crate) fn account(n: u64, user: u64) -> Account {
         connection: serde_json::json!({ "url": "https://dav.example.com" }),
         created: NOW,
         synced: None,
+        revision: Revision(1),
     }
 }
 

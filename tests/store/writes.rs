@@ -20,7 +20,6 @@ use contactd::sync::view::{
     Answer, Base, Intent, Link, LinkState, Origin, Pairs, RemoteRecord, RemoteRef, Roster, Seen, Send, Withheld,
 };
 
-use crate::failing::{Failing, Fate};
 use crate::fixture::*;
 
 fn is_stale(result: Result<(), StoreError>) -> bool {
@@ -47,7 +46,7 @@ pub(crate) async fn everything_is_given_back(db: Db) {
     let first = Account { state: AccountState::Active, synced: None, ..first };
     db.put([put(first.clone()), Change::Synced(acc(1), NOW.plus(-5)), Change::Synced(acc(2), NOW)]).await;
     let stored = db.store.account(acc(1)).await.unwrap().unwrap();
-    assert_eq!(stored, Account { synced: Some(NOW), ..first }, "the later end of a run stands");
+    assert_eq!(stored, Account { synced: Some(NOW), revision: Revision(2), ..first }, "the later end of a run stands");
     assert_eq!(db.store.account(acc(2)).await.unwrap().unwrap().synced, Some(NOW));
     assert_eq!(db.store.account(acc(9)).await.unwrap(), None);
 
@@ -425,6 +424,39 @@ pub(crate) async fn one_open_link_per_record_and_person(db: Db) {
     assert_eq!(db.subject(record_key("/a")).await.link.unwrap().id, lnk(3));
 }
 
+pub(crate) async fn two_who_change_an_account_do_not_lose_one_another(db: Db) {
+    let db = db.with_account().await;
+    let read = db.store.account(acc(1)).await.unwrap().unwrap();
+    let put = |account: Account| {
+        let mut commit = commit([]);
+        commit.put_account(account);
+        db.store.commit(commit)
+    };
+    put(Account { address: "one@example.com".into(), ..read.clone() }).await.unwrap();
+    assert!(is_stale(put(Account { state: AccountState::Setup, ..read.clone() }).await), "from what is past");
+    let now = db.store.account(acc(1)).await.unwrap().unwrap();
+    assert_eq!((now.address.as_str(), &now.state), ("one@example.com", &read.state));
+    put(Account { state: AccountState::Setup, ..now.clone() }).await.unwrap();
+    assert_eq!(db.store.account(acc(1)).await.unwrap().unwrap().revision, Revision(now.revision.0 + 1));
+    // The end of a run changes nothing that people change.
+    db.put([Change::Synced(acc(1), NOW)]).await;
+    let now = db.store.account(acc(1)).await.unwrap().unwrap();
+    put(now).await.unwrap();
+    // A new one is new once.
+    let new = Account { revision: Revision(0), subject: "mailbox2".into(), ..account(2, 1) };
+    put(new.clone()).await.unwrap();
+    assert!(is_stale(put(new).await));
+}
+
+pub(crate) async fn leases_of_the_dead_are_freed(db: Db) {
+    let db = db.with_account().await;
+    let theirs = db.store.lease(acc(1), "theirs", NOW, 60_000).await.unwrap().unwrap();
+    assert!(db.store.lease(acc(1), "ours", NOW, 60_000).await.unwrap().is_none());
+    db.store.free_leases().await.unwrap();
+    let ours = db.store.lease(acc(1), "ours", NOW, 60_000).await.unwrap().unwrap();
+    assert!(ours.fence > theirs.fence, "what the dead one was about to store is refused");
+}
+
 pub(crate) async fn accounts_are_unique(db: Db) {
     let db = db.with_account().await;
     let twin = Account { subject: "mailbox1".into(), ..account(2, 1) };
@@ -432,29 +464,6 @@ pub(crate) async fn accounts_are_unique(db: Db) {
     db.put([put(Account { state: AccountState::Removed, ..account(1, 1) }), put(twin)]).await;
     assert_eq!(db.store.accounts().await.unwrap().len(), 2);
     assert!(is_stale(db.try_put([put(account(1, 1))]).await), "nor by coming back");
-}
-
-pub(crate) async fn what_is_lost_on_the_way_is_found_again(db: Db) {
-    let db = db.with_account().await;
-    let failing = Failing::new(db.store.clone());
-    let ann = |n: u64| commit([put_person(person(n, 1, card("Ann", "Lee")))]);
-    failing.fail(1, Fate::Refused);
-    failing.fail(2, Fate::Lost);
-    failing.fail(4, Fate::CrashAfter);
-    assert!(failing.commit(ann(1)).await.is_err());
-    assert_eq!(failing.person(per(1)).await.unwrap(), None);
-    assert!(failing.commit(ann(1)).await.is_err());
-    assert!(failing.person(per(1)).await.unwrap().is_some());
-    failing.commit(ann(2)).await.unwrap();
-    assert!(failing.commit(ann(3)).await.is_err());
-    assert!(failing.crashed() && failing.person(per(3)).await.is_err());
-    failing.revive();
-    assert!(failing.person(per(3)).await.unwrap().is_some());
-    failing.fail(1, Fate::CrashBefore);
-    assert!(failing.commit(ann(4)).await.is_err());
-    assert!(failing.ping().await.is_err() && failing.below().ping().await.is_ok());
-    failing.revive();
-    assert_eq!((failing.person(per(4)).await.unwrap(), failing.commits()), (None, 5));
 }
 
 #[tokio::test]

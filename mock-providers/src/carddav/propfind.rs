@@ -261,7 +261,12 @@ impl<'a> Rows<'a> {
             (Prop::HomeSet, _) => {
                 let path = home_path(layout, dsid);
                 let absolute = settings.discovery.home_set_absolute;
-                let origin = if absolute { self.world.partitions[self.owner.partition].url.as_str() } else { "" };
+                let origin = match (absolute, settings.discovery.partition_dead) {
+                    (false, _) => "",
+                    (true, false) => self.world.partitions[self.owner.partition].url.as_str(),
+                    // No one may listen there.
+                    (true, true) => "http://127.0.0.1:1",
+                };
                 Self::href_in(xml, Ns::Card, "addressbook-home-set", &format!("{origin}{path}"));
             }
             (Prop::Ctag, _) => xml.leaf(Ns::Cs, "getctag", &self.version()),

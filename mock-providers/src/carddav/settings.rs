@@ -110,6 +110,8 @@ pub struct Discovery {
     pub entry_redirect: Option<u16>,
     /// Whether the home set is an absolute URL on the partition, with its port, or a path.
     pub home_set_absolute: bool,
+    /// Whether nobody listens at the partition that the home set names: its machine is down, or its name is gone.
+    pub partition_dead: bool,
     /// Whether the entry origin serves the data paths too, by credential (S:5, S:16).
     pub data_on_entry: bool,
     /// The number of the first partition, for `x-apple-user-partition`.
@@ -391,6 +393,7 @@ impl Settings {
                 principal_at_root: true,
                 entry_redirect: None,
                 home_set_absolute: true,
+                partition_dead: false,
                 data_on_entry: true,
                 partition: 42,
                 options_on_book: false,
@@ -476,6 +479,7 @@ impl Settings {
                 layout: Layout::Generic,
                 well_known: WellKnown::Redirect(301),
                 home_set_absolute: false,
+                partition_dead: false,
                 options_on_book: true,
                 ..icloud.discovery
             },

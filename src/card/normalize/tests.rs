@@ -255,6 +255,13 @@ fn value() -> impl Strategy<Value = (Field, Value)> {
     ]
 }
 
+#[test]
+fn an_accent_that_stands_alone_makes_no_other_number() {
+    let apart = Value::Text("\u{ff11}e\u{301}".to_owned());
+    let tidied = tidy_value(Field::Phones, apart.clone()).unwrap();
+    assert_eq!(key(Field::Phones, &tidied), key(Field::Phones, &apart));
+}
+
 proptest! {
     #[test]
     fn tidy_is_idempotent((field, value) in value(), label in odd_text()) {

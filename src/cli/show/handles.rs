@@ -129,7 +129,11 @@ pub(in crate::cli) fn history(rows: &[HistoryRow]) -> String {
         let _ = writeln!(text, "{}  {}, by {}  ({})", time(Some(row.at)), row.why, row.by, row.operation);
         for change in &row.changes {
             let account = change.account.as_ref().map(|account| format!(" in {account}")).unwrap_or_default();
-            let _ = writeln!(text, "  {}{account}: {} {}", change.side, change.name, change.does);
+            let does = match change.does.as_str() {
+                does @ ("added" | "changed" | "deleted" | "restored" | "removed for good") => format!("was {does}"),
+                does => does.to_owned(),
+            };
+            let _ = writeln!(text, "  {}{account}: {} {does}", change.side, change.name);
             for diff in &change.fields {
                 let (before, after) = (value(&diff.value.before), value(&diff.value.after));
                 let _ = writeln!(text, "    {}: {before} -> {after}", diff.field);

@@ -15,7 +15,7 @@ use crate::ids::CollectionId;
 use crate::provider::dns::{self, Resolver};
 use crate::provider::http::Door;
 use crate::provider::http::message::{HttpError, Request};
-use crate::provider::http::trust::is_under;
+use crate::provider::http::trust::{host_and_port, is_under};
 use crate::sync::retry::Resend;
 
 /// Well-known path (RFC 6764 §5).
@@ -41,8 +41,10 @@ pub(super) async fn discover(
         None => ask_dns(door, settings, resolver).await?,
     };
     let mut obstacle = None;
+    // iCloud's own entry serves the data paths too, whichever partition holds them (icloud-carddav.md §1.1).
+    let generic = (settings.flavour == Flavour::ICloud).then(|| starts.first().cloned()).flatten();
     for url in starts {
-        match explore(&door, &url).await {
+        match explore(&door, &url, generic.as_ref()).await {
             Ok(Some(found)) if !found.books.is_empty() => match only_trusted(found, &door) {
                 Ok(found) => return Ok(Discovered { found, door }),
                 Err(stranger) => {
@@ -72,10 +74,7 @@ fn only_trusted(mut found: Found, door: &Door) -> Result<Found, Fault> {
     let (books, strange): (Vec<Book>, Vec<Book>) =
         found.books.into_iter().partition(|book| door.trust().allows(&book.url));
     match strange.first() {
-        Some(book) if books.is_empty() => {
-            let host = book.url.host_str().unwrap_or_default().to_owned();
-            Err(Fault::Http(HttpError::Untrusted { host }))
-        }
+        Some(book) if books.is_empty() => Err(Fault::Http(HttpError::Untrusted { host: host_and_port(&book.url) })),
         _ => Ok(Found { books, ..found }),
     }
 }
@@ -128,7 +127,7 @@ async fn ask_dns(door: &Door, settings: &CarddavSettings, resolver: &dyn Resolve
 }
 
 /// Finds out what stands at an address, and from there the address books; `None` = nothing of DAV.
-async fn explore(door: &Door, url: &Url) -> Result<Option<Found>, Fault> {
+async fn explore(door: &Door, url: &Url, generic: Option<&Url>) -> Result<Option<Found>, Fault> {
     let Some((url, what)) = probe(door, url).await? else { return Ok(None) };
     let principal = what.principal.as_deref().and_then(|href| href::resolve(&url, href));
     let named = principal.as_ref().map(Url::to_string).unwrap_or_default();
@@ -138,13 +137,14 @@ async fn explore(door: &Door, url: &Url) -> Result<Option<Found>, Fault> {
     }
     if !what.homes.is_empty() {
         let principal = if named.is_empty() { url.to_string() } else { named };
-        return Ok(Some(Found { principal, books: homes(door, &url, &what.homes).await?, groups: None }));
+        return Ok(Some(Found { principal, books: homes(door, &url, &what.homes, generic).await?, groups: None }));
     }
     if let Some(principal) = principal
         && let Some((at, props)) = probe(door, &principal).await?
         && !props.homes.is_empty()
     {
-        return Ok(Some(Found { principal: named, books: homes(door, &at, &props.homes).await?, groups: None }));
+        let books = homes(door, &at, &props.homes, generic).await?;
+        return Ok(Some(Found { principal: named, books, groups: None }));
     }
     // The address of a home itself, or a server without principals.
     let books = if what.is_collection { home(door, &url).await? } else { Vec::new() };
@@ -192,17 +192,31 @@ async fn probe_once(door: &Door, url: &Url) -> Result<Option<(Url, Props)>, Faul
 }
 
 /// The address books in all homes; there can be several (icloud-carddav.md §1.3).
-async fn homes(door: &Door, base: &Url, hrefs: &[String]) -> Result<Vec<Book>, Fault> {
+async fn homes(door: &Door, base: &Url, hrefs: &[String], generic: Option<&Url>) -> Result<Vec<Book>, Fault> {
     let mut books: Vec<Book> = Vec::new();
     for href in hrefs {
         let Some(url) = href::resolve(base, href) else { continue };
-        for found in home(door, &url).await? {
+        for found in home_or_generic(door, &url, generic).await? {
             if !books.iter().any(|book| book.id == found.id) {
                 books.push(found);
             }
         }
     }
     Ok(books)
+}
+
+/// The same home by way of the provider's entry, where the host that it names is down.
+async fn home_or_generic(door: &Door, url: &Url, generic: Option<&Url>) -> Result<Vec<Book>, Fault> {
+    let fault = match home(door, url).await {
+        Err(fault) if fault.is_of_the_host() => fault,
+        outcome => return outcome,
+    };
+    let Some(entry) = generic.filter(|entry| entry.origin() != url.origin()) else { return Err(fault) };
+    let mut elsewhere = entry.clone();
+    elsewhere.set_path(url.path());
+    elsewhere.set_query(None);
+    // If that fails too, the first failure says more.
+    home(door, &elsewhere).await.map_err(|_| fault)
 }
 
 async fn home(door: &Door, url: &Url) -> Result<Vec<Book>, Fault> {

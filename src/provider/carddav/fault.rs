@@ -56,6 +56,15 @@ impl Fault {
         }
     }
 
+    /// Whether it is that host's trouble alone, so that another that serves the same can help (icloud-carddav.md §1.1).
+    pub(super) fn is_of_the_host(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Connect { .. } | HttpError::Lost { .. }) => true,
+            Self::Status { status, .. } => matches!(status, 421 | 500..),
+            _ => false,
+        }
+    }
+
     /// Whether asking for fewer records at once can help (icloud-carddav.md §3.3).
     pub(super) fn may_be_too_much(&self) -> bool {
         match self {
@@ -85,6 +94,10 @@ enum Told {
     Forbidden,
     #[error("the server answers with status {status}{}", listed(.conditions))]
     Status { status: u16, conditions: Vec<String> },
+    #[error(
+        "the server answers with status {0}: at this address there seems to be none that speaks CardDAV; check the address"
+    )]
+    NoDav(u16),
     #[error("{0}; everything is listed again")]
     Relist(&'static str),
     #[error("{0}; nothing was concluded from it")]
@@ -98,6 +111,9 @@ enum Told {
 fn listed(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
+
+/// What is done when an account is added, or looked at by `doctor`.
+pub(super) const SIGNING_IN: &str = "signing in";
 
 /// How much is broken and when to try again.
 pub(super) fn classify(fault: Fault, doing: &'static str, scope: Scope, flavour: Flavour) -> ProviderError {
@@ -117,6 +133,9 @@ pub(super) fn classify(fault: Fault, doing: &'static str, scope: Scope, flavour:
         }
         Fault::SignIn if flavour == Flavour::ICloud => (Scope::Account, Retry::AfterHuman, Told::ICloudSignIn),
         Fault::SignIn => (Scope::Account, Retry::AfterHuman, Told::SignIn),
+        Fault::Status { status, .. } if doing == SIGNING_IN && matches!(status, 300..=402 | 404..=499 | 501) => {
+            (Scope::Account, Retry::AfterHuman, Told::NoDav(status))
+        }
         Fault::Status { status: status @ (404 | 410), .. } => (scope, Retry::AfterHuman, Told::Missing(status)),
         Fault::Status { status: 403, conditions } if conditions.is_empty() => {
             (scope, Retry::AfterHuman, Told::Forbidden)

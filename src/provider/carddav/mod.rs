@@ -26,12 +26,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use self::fault::{Fault, classify};
+use self::fault::{Fault, SIGNING_IN, classify};
 use self::fetch::{Batch, Reader};
 use self::report::Audit;
 use self::settings::{Book, CarddavSettings, Flavour, Found, GroupMode};
 use super::dns::Resolver;
-use super::http::auth::{Auth, Secret};
+use super::http::auth::Auth;
 use super::http::gate::Gate;
 use super::http::{Door, Http};
 use super::{
@@ -41,6 +41,7 @@ use super::{
 use crate::card::field::{Field, FieldSet};
 use crate::clock::World;
 use crate::ids::{CollectionId, GroupId, RemoteId, Token};
+use crate::secret::Secret;
 use crate::sync::caps::{Capabilities, Ids, TokenPlace};
 use crate::sync::view::{RemoteRecord, RemoteRef, Seen};
 
@@ -50,6 +51,7 @@ const GROUP_PAGE: usize = 1_000;
 /// An account at a CardDAV server. Cheap to make for each run.
 pub struct Carddav {
     settings: CarddavSettings,
+    password: Secret,
     mode: GroupMode,
     caps: Capabilities,
     resolver: Arc<dyn Resolver>,
@@ -61,6 +63,8 @@ pub struct Carddav {
 struct State {
     door: Door,
     found: Option<Arc<Found>>,
+    /// The name to sign in by, where it is another than the settings say.
+    login: Option<String>,
     /// Whether `found` was found in this run, so that looking again gains nothing.
     fresh: bool,
     batch: Batch,
@@ -82,7 +86,7 @@ impl Carddav {
         resolver: Arc<dyn Resolver>,
         world: Arc<dyn World>,
     ) -> Self {
-        let auth = Auth::Basic { user: settings.user.clone(), password };
+        let auth = Auth::Basic { user: settings.login().to_owned(), password: password.clone() };
         let mut trust = settings.trust_set();
         for url in settings.found.iter().flat_map(Found::urls) {
             trust.add_url(&url); // reached before, under the same rules
@@ -91,17 +95,20 @@ impl Carddav {
         let state = State {
             door: Door::new(http, gate, auth, trust),
             found: settings.found.clone().map(Arc::new),
+            login: settings.login.clone(),
             fresh: false,
             batch: Batch::default(),
         };
-        Self { caps: capabilities(mode, settings.flavour), mode, settings, resolver, world, state: Mutex::new(state) }
+        let caps = capabilities(mode, settings.flavour);
+        Self { caps, mode, settings, password, resolver, world, state: Mutex::new(state) }
     }
 
     /// The settings with what was found in this run: to be stored, so that the next run need not look again. A changed
     /// [`Found::groups`] takes effect with the next [`Carddav::new`].
     pub fn settings(&self) -> CarddavSettings {
-        let found = self.state().found.as_deref().cloned();
-        CarddavSettings { found, ..self.settings.clone() }
+        let state = self.state();
+        let (found, login) = (state.found.as_deref().cloned(), state.login.clone());
+        CarddavSettings { found, login, ..self.settings.clone() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -127,6 +134,30 @@ impl Carddav {
         let found = Arc::new(discovered.found);
         (state.door, state.found, state.fresh) = (discovered.door, Some(Arc::clone(&found)), true);
         Ok(found)
+    }
+
+    /// Signs in for the first time: by the whole address, and where the server refuses that, by what stands before the `@`.
+    async fn sign_in(&self) -> Result<Arc<Found>, Fault> {
+        let refused = match self.rediscover().await {
+            Err(Fault::SignIn) => Fault::SignIn,
+            outcome => return outcome,
+        };
+        let Some(login) = self.settings.other_login() else { return Err(refused) };
+        let before = self.door();
+        let auth = Auth::Basic { user: login.to_owned(), password: self.password.clone() };
+        self.state().door = before.signing_in(auth);
+        let outcome = self.rediscover().await;
+        let mut state = self.state();
+        match outcome {
+            Ok(found) => {
+                state.login = Some(login.to_owned());
+                Ok(found)
+            }
+            Err(_) => {
+                state.door = before;
+                Err(refused)
+            }
+        }
     }
 
     /// The address books, as found before or else now.
@@ -309,8 +340,8 @@ impl Provider for Carddav {
     }
 
     async fn check(&self) -> Result<Mailbox, ProviderError> {
-        let found = self.rediscover().await;
-        let found = found.map_err(|fault| self.failed(fault, "signing in", Scope::Account))?;
+        let found = self.sign_in().await;
+        let found = found.map_err(|fault| self.failed(fault, SIGNING_IN, Scope::Account))?;
         Ok(found.mailbox(&self.settings))
     }
 

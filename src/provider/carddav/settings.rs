@@ -18,8 +18,10 @@ pub struct CarddavSettings {
     /// The address that the user gave: of a server, a principal, a home or an address book; empty = find it from `user`
     /// by DNS (RFC 6764 §6). For iCloud only to override the usual one.
     pub url: String,
-    /// The user name.
+    /// The user name, or the e-mail address.
     pub user: String,
+    /// The name that the server knows the user by, where it turned out to be another one: what stands before the `@`.
+    pub login: Option<String>,
     /// Which kind of server.
     pub flavour: Flavour,
     /// How groups are told, if the user said so; else it is found out.
@@ -128,6 +130,19 @@ impl CarddavSettings {
     /// For a server whose address the user gives.
     pub fn generic(url: &str, user: &str) -> Self {
         Self { url: url.to_owned(), user: user.to_owned(), ..Self::default() }
+    }
+
+    /// The name to sign in by.
+    pub(super) fn login(&self) -> &str {
+        self.login.as_deref().unwrap_or(&self.user)
+    }
+
+    /// Another name to sign in by, for a server that refuses the address: what stands before the `@` (RFC 6764 §6). Not at
+    /// the providers whose names are known to be addresses, and not once anything was found under a name.
+    pub(super) fn other_login(&self) -> Option<&str> {
+        let (local, _) = self.user.rsplit_once('@')?;
+        let open = self.flavour == Flavour::Generic && self.login.is_none() && self.found.is_none();
+        Some(local).filter(|local| open && !local.is_empty())
     }
 
     /// The address to start from; `None` = DNS knows. A host without scheme is meant as https.

@@ -6,26 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
-/// A password or token. `Debug` never shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-    /// The text itself: for the one place that sends it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
+use crate::secret::Secret;
 
 /// How an account signs in.
 #[derive(Clone)]
@@ -50,9 +31,9 @@ impl Auth {
         let text = match self {
             Self::None => return None,
             Self::Basic { user, password } => {
-                format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.reveal())))
+                format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
             }
-            Self::Bearer(token) => format!("Bearer {}", token.reveal()),
+            Self::Bearer(token) => format!("Bearer {}", token.expose()),
         };
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
@@ -76,12 +57,12 @@ mod tests {
 
     #[test]
     fn secrets_are_sent_and_never_shown() {
-        let auth = Auth::Basic { user: "ann@example.com".into(), password: Secret::new("xyzzy") };
+        let auth = Auth::Basic { user: "ann@example.com".into(), password: Secret::from("xyzzy") };
         let header = auth.header().unwrap();
         assert_eq!(header.to_str().unwrap(), "Basic YW5uQGV4YW1wbGUuY29tOnh5enp5");
-        for shown in [format!("{auth:?}"), format!("{:?}", Secret::new("xyzzy")), format!("{header:?}")] {
+        for shown in [format!("{auth:?}"), format!("{:?}", Secret::from("xyzzy")), format!("{header:?}")] {
             assert!(!shown.contains("xyzzy") && !shown.contains("ann") && !shown.contains("YW5u"), "{shown}");
         }
-        assert!(Auth::Bearer(Secret::new("line\nbreak")).header().is_none());
+        assert!(Auth::Bearer(Secret::from("line\nbreak")).header().is_none());
     }
 }

@@ -240,7 +240,7 @@ pub enum HttpError {
     },
     /// Credentials would go to a host that the account doesn't trust.
     #[error(
-        "{host} asks for the password of this account; if that host is right, confirm it in the account's settings"
+        "{host} asks for the password of this account; if that host is right, confirm it: add the account with --trust {host}"
     )]
     Untrusted {
         /// Which host.

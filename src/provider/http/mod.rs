@@ -25,7 +25,7 @@ use self::address::{AddressPolicy, GuardedResolver, PrivateAddress};
 use self::auth::Auth;
 use self::gate::{Closed, Gate, Pass};
 use self::message::{Answer, Credentials, HttpError, Incoming, ReadFault, Request, shown};
-use self::trust::{BadRedirect, MOST_REDIRECTS, TrustSet, redirected};
+use self::trust::{BadRedirect, MOST_REDIRECTS, TrustSet, host_and_port, redirected};
 use crate::clock::World;
 use crate::sync::retry::{Attempt, Decision, Failure, Resend, RetryAfter, decide, delay};
 
@@ -172,6 +172,12 @@ impl Door {
     #[must_use]
     pub fn trusting(&self, trust: TrustSet) -> Self {
         Self { trust: Arc::new(trust), ..self.clone() }
+    }
+
+    /// The same with another sign-in.
+    #[must_use]
+    pub fn signing_in(&self, auth: Auth) -> Self {
+        Self { auth: Arc::new(auth), digest: Arc::default(), ..self.clone() }
     }
 
     /// Whom the account trusts.
@@ -328,7 +334,7 @@ impl Door {
             Credentials::Account if !self.trust.is_safe(url) => {
                 return Err(Fault::Final(HttpError::Plain { host: host(url) }));
             }
-            Credentials::Account => return Err(Fault::Final(HttpError::Untrusted { host: host(url) })),
+            Credentials::Account => return Err(Fault::Final(HttpError::Untrusted { host: host_and_port(url) })),
         };
         // Whom the account trusts is not foreign, wherever its address was found.
         let foreign = request.foreign && !self.trust.allows(url);
@@ -366,7 +372,7 @@ impl Door {
         if let (Auth::Basic { user, password }, Some(session)) = (&*self.auth, &mut *self.session()) {
             let uri = &url[Position::BeforePath..Position::AfterQuery];
             let cnonce = format!("{:032x}", u128::from_be_bytes(self.http.0.world.bytes()));
-            return (session.header(user, password.reveal(), method.as_str(), uri, &cnonce), true);
+            return (session.header(user, password.expose(), method.as_str(), uri, &cnonce), true);
         }
         (self.auth.header(), false)
     }

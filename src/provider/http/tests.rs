@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::auth::Secret;
 use super::gate::Pace;
 use super::*;
 use crate::clock::System;
+use crate::secret::Secret;
 
 /// What the server does with the next request: the raw answer, or to hang up without one.
 type Script = Vec<&'static str>;
@@ -72,7 +72,7 @@ fn door_with(settings: HttpSettings, trusted: &[&Server]) -> Door {
     for server in trusted {
         trust.add_url(&server.url("/"));
     }
-    let auth = Auth::Basic { user: "ann".into(), password: Secret::new("secret") };
+    let auth = Auth::Basic { user: "ann".into(), password: Secret::from("secret") };
     let http = Http::new(settings, Arc::new(System)).unwrap();
     Door::new(http, Arc::new(Gate::new(Pace::FREE)), auth, trust)
 }

@@ -94,6 +94,15 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// A host as it is written for [`TrustSet::add_pattern`]: with its port, where that is not the one of https.
+pub fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) if port != 443 => format!("{host}:{port}"),
+        _ => host.to_owned(),
+    }
+}
+
 fn normal(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }

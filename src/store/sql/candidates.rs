@@ -36,6 +36,16 @@ const MATCHABLE: &str = concat!(
 /// Pairs of which somebody has said that they are not the same.
 const DISMISSED: &str = "SELECT d.remote, d.person FROM dismissed d WHERE d.account = $1";
 const FOLLOWERS: &str = "SELECT f.follower FROM followers f WHERE f.person = $1 ORDER BY f.follower";
+/// Records that equal one that we made, for a person who has records here and in another account of the same user.
+const COPIES: &str = "SELECT DISTINCT s.remote, m.person FROM seen s JOIN accounts h ON h.id = s.account \
+     JOIN accounts a ON a.user_id = h.user_id \
+     JOIN seen t ON t.account = a.id AND t.body_hash = s.body_hash AND t.kind = 'present' \
+     JOIN links m ON m.account = t.account AND m.remote = t.remote AND m.rank = 0 AND m.origin = 'ours' \
+     JOIN links l ON l.account = s.account AND l.person = m.person AND l.rank = 0 \
+     WHERE s.account = $1 AND s.unsettled AND s.kind = 'present' \
+     AND NOT EXISTS (SELECT 1 FROM links o WHERE o.account = s.account AND o.remote = s.remote) \
+     AND EXISTS (SELECT 1 FROM links e JOIN accounts b ON b.id = e.account WHERE e.person = m.person \
+     AND e.account <> s.account AND e.rank = 0 AND b.user_id = h.user_id) ORDER BY s.remote, m.person";
 /// How many keys or people are asked about at a time.
 const PAGE: usize = 1000;
 
@@ -107,6 +117,22 @@ pub(super) async fn candidates(
     let mut candidates: Vec<Candidate> = shared.into_iter().filter_map(candidate).collect();
     candidates.sort_unstable();
     Ok(candidates)
+}
+
+/// Records that equal one that we made elsewhere, for a person who has a record here already.
+pub(super) async fn copies(
+    store: &SqlStore<impl Driver>,
+    account: AccountId,
+) -> Result<Vec<(RemoteId, PersonId)>, StoreError> {
+    let answers = store.run(vec![Stmt::new(COPIES, args![account]), Stmt::new(DISMISSED, args![account])]).await?;
+    let read = |mut row: super::super::driver::Row<'_>| Ok((RemoteId::from(row.text()?), row.id()?));
+    let [copies, dismissed] = answers.as_slice() else {
+        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+    };
+    let dismissed = dismissed.iter().map(read).collect::<Result<BTreeSet<(RemoteId, PersonId)>, StoreError>>()?;
+    let mut found = copies.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+    found.retain(|pair| !dismissed.contains(pair));
+    Ok(found)
 }
 
 /// Who shares a key with which record, and the strongest key that they share.

@@ -4,18 +4,19 @@
 //! statements are made at once. What was read can't change unnoticed: the statements name the versions that they build
 //! upon, and the batch is stale if one is not there any more.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::super::driver::{Driver, Row, Rows, Stmt};
-use super::super::{Account, Change, CollectionState, Commit, Conflict, Expect, HeldDeletion, Lease, Run, about_word};
+use super::super::{Account, Change, CollectionState, Commit, Conflict, Expect, HeldDeletion, Lease, Run};
 use super::super::{StoreError, SubjectKey};
 use super::access::{may_see, roles_above};
-use super::derive::{ADD_KEY, add_words, difference, hash, keys_of};
+use super::derive::{add_keys, add_words, difference, hash, keys_of};
 use super::log::{self, Confirmed};
 use super::observe::{self, Old, Page};
 use super::rows::{intent_doc, json, parse};
 use super::words::{
-    Word, answer_word, deletion_word, of_person, origin_word, person_word, rank, side_word, state_word,
+    Word, about_word, answer_word, deletion_word, fields_column, of_person, origin_word, person_word, rank, side_word,
+    state_word,
 };
 use super::{SqlStore, args, mark};
 use crate::card::photo::Blob;
@@ -127,6 +128,8 @@ struct Batch {
     /// The account whose run commits, and its fence.
     run: Option<(AccountId, Fence)>,
     before: Before,
+    /// People to whom a link was put by this commit.
+    linked: HashSet<PersonId>,
     stmts: Vec<Stmt>,
 }
 
@@ -136,7 +139,7 @@ impl Batch {
     fn of(commit: Commit, before: Before) -> Result<Vec<Stmt>, StoreError> {
         let Commit { lease, now, expect, changes, operation } = commit;
         let run = lease.as_ref().map(|lease| (lease.account, lease.fence));
-        let mut batch = Self { now, run, before, stmts: Vec::with_capacity(changes.len() * 4) };
+        let mut batch = Self { now, run, before, linked: HashSet::new(), stmts: Vec::with_capacity(changes.len() * 4) };
         if let Some(lease) = &lease {
             batch.push(Stmt::new(LEASED, args![lease.account, lease.fence, now]).must("the lease has ended"));
         }
@@ -305,12 +308,14 @@ impl Batch {
         let unfollow = "DELETE FROM followers WHERE person = $1 AND follower = $2";
         let stmts = &mut self.stmts;
         stmts.extend(removed.iter().map(|key| Stmt::new(drop_key, args![key.0, key.1, *id])));
-        stmts.extend(added.iter().map(|key| Stmt::new(ADD_KEY, args![key.0, key.1, *id])));
+        stmts.extend(add_keys(*id, &added));
         stmts.extend(removed_words.into_iter().map(|word| Stmt::new(drop_word, args![word, *id])));
         stmts.extend(add_words(*id, added_words));
         stmts.extend(old_followers.difference(&new_followers).map(|one| Stmt::new(unfollow, args![*id, *one])));
         stmts.extend(new_followers.difference(&old_followers).map(|one| Stmt::new(follow, args![*id, *one])));
-        stmts.extend(mark::changed(&person));
+        // Somebody new has no links but those of this very commit.
+        let linked = revision.0 > 1 || self.linked.contains(id);
+        stmts.extend(mark::changed(&person, linked));
         self.before.persons.insert(person.id, person);
         Ok(())
     }
@@ -321,8 +326,9 @@ impl Batch {
     }
 
     fn put_account(&mut self, account: &Account) -> Result<(), StoreError> {
-        let Account { id, user, provider, tenant, subject, address, state, settings, connection, created, synced } =
-            account;
+        let Account {
+            id, user, provider, tenant, subject, address, state, settings, connection, created, synced, ..
+        } = account;
         self.push(Stmt::new(
             PUT_ACCOUNT,
             args![
@@ -357,6 +363,7 @@ impl Batch {
     fn put_link(&mut self, link: &Link) -> Result<(), StoreError> {
         let Link { id, account, person, remote, origin, state, token, base, revision } = link;
         let theirs = if base.theirs == base.ours { None } else { Some(json(&base.theirs)?) };
+        self.linked.insert(*person);
         self.push(Stmt::new(
             PUT_LINK,
             args![
@@ -370,7 +377,7 @@ impl Batch {
                 *token,
                 *revision,
                 i64::from(base.converter),
-                json(&base.mapped)?,
+                fields_column(base.mapped),
                 json(&base.pairs)?,
                 json(&base.ours)?,
                 theirs
@@ -405,7 +412,7 @@ impl Batch {
 
     fn scrub(&mut self, person: PersonId) -> Result<(), StoreError> {
         let Base { ours, pairs, mapped, .. } = Base::default();
-        self.push(Stmt::new(EMPTY_BASES, args![json(&ours)?, json(&pairs)?, json(&mapped)?, person]));
+        self.push(Stmt::new(EMPTY_BASES, args![json(&ours)?, json(&pairs)?, fields_column(mapped), person]));
         self.push(Stmt::new("DELETE FROM conflicts WHERE person = $1", args![person]));
         self.push(Stmt::new("DELETE FROM failures WHERE what = 'person' AND id = $1", args![person]));
         for (op, doc) in self.before.logged.remove(&person).unwrap_or_default() {
@@ -502,6 +509,14 @@ fn expectation(expect: &Expect) -> Stmt {
         Expect::IntentOpen(id) => {
             Stmt::new("SELECT 1 FROM intents i WHERE i.id = $1", args![*id]).must("the intent was closed")
         }
+        Expect::Account(id, Revision(0)) => {
+            let sql = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = $1)";
+            Stmt::new(sql, args![*id]).must("the account is there already")
+        }
+        Expect::Account(id, revision) => {
+            let sql = "SELECT 1 FROM accounts a WHERE a.id = $1 AND a.revision = $2";
+            Stmt::new(sql, args![*id, *revision]).must("the account has changed")
+        }
         Expect::Active(account) => {
             let sql = "SELECT 1 FROM accounts a WHERE a.id = $1 AND a.state_word = 'active'";
             Stmt::new(sql, args![*account]).must("the account is not active any more")
@@ -525,6 +540,11 @@ pub(super) async fn lease(
     let until = now.plus(ttl);
     let rows = store.one(Stmt::new(SQL, args![account, holder, until, now])).await?;
     rows.first().map(|mut row| Ok(Lease { account, fence: Fence(row.int()?), until })).transpose()
+}
+
+/// Gives all leases back, whoever held them.
+pub(super) async fn free_leases(store: &SqlStore<impl Driver>) -> Result<(), StoreError> {
+    store.one(Stmt::new("UPDATE leases SET holder = '', until = 0", Vec::new())).await.map(drop)
 }
 
 /// Gives a lease back; one that has changed hands is left alone.
@@ -555,7 +575,7 @@ const PUT_ACCOUNT: &str = "INSERT INTO accounts (id, user_id, provider, tenant, 
      ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id, provider = excluded.provider, \
      tenant = excluded.tenant, subject = excluded.subject, address = excluded.address, \
      state_word = excluded.state_word, state = excluded.state, settings = excluded.settings, \
-     connection = excluded.connection, created = excluded.created, synced = CASE WHEN accounts.synced IS NULL \
+     connection = excluded.connection, created = excluded.created, revision = accounts.revision + 1, synced = CASE WHEN accounts.synced IS NULL \
      OR excluded.synced > accounts.synced THEN excluded.synced ELSE accounts.synced END";
 const PUT_COLLECTION: &str = "INSERT INTO collections (account, id, name, writable, cursor_text, generation, \
      listing_since, listing_page, listed, doubted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \

@@ -29,9 +29,10 @@ const CHANGED_OWNED: &str = concat!(
     "INSERT INTO dirty (account, person, revision, fence) SELECT a.id, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM accounts a WHERE a.user_id = $3",
     marked!()
 );
+// Once per account: PostgreSQL changes no row twice in one statement, and a person may have several ended links there.
 const CHANGED_LINKED: &str = concat!(
-    "INSERT INTO dirty (account, person, revision, fence) SELECT l.account, l.person, CAST($1 AS BIGINT), 0 FROM links l \
-     WHERE l.person = $2",
+    "INSERT INTO dirty (account, person, revision, fence) SELECT DISTINCT l.account, l.person, CAST($1 AS BIGINT), 0 \
+     FROM links l WHERE l.person = $2",
     marked!()
 );
 
@@ -107,10 +108,12 @@ fn by(by: By) -> String {
     by.map(|account| account.to_string()).unwrap_or_default()
 }
 
-/// A new version of the person is stored.
-pub(super) fn changed(person: &Person) -> [Stmt; 2] {
+/// A new version of the person is stored; `linked` says whether there may be links to it.
+pub(super) fn changed(person: &Person, linked: bool) -> impl Iterator<Item = Stmt> {
     let Person { id, revision, owner, .. } = person;
-    [Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner]), Stmt::new(CHANGED_LINKED, args![*revision, *id])]
+    let owned = Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner]);
+    let linked = linked.then(|| Stmt::new(CHANGED_LINKED, args![*revision, *id]));
+    std::iter::once(owned).chain(linked)
 }
 
 /// The person is to be looked at again in that account.

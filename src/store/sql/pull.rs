@@ -175,23 +175,24 @@ pub(super) async fn refind(
     content: &Card,
 ) -> Result<Vec<RemoteId>, StoreError> {
     macro_rules! free {
-        ($column:literal) => {
+        ($column:literal, $kind:literal) => {
             concat!(
                 "SELECT s.remote FROM seen s WHERE s.account = $1 AND ",
                 $column,
-                " = $2 AND s.kind = 'present' AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 \
-                 AND l.remote = s.remote AND l.rank < 2)"
+                " = $2 AND s.kind ",
+                $kind,
+                " AND NOT EXISTS (SELECT 1 FROM links l WHERE l.account = $1 AND l.remote = s.remote AND l.rank < 2)"
             )
         };
     }
     let mut batch = Vec::new();
-    batch.extend(token.map(|token| Stmt::new(free!("s.token"), args![account, token])));
-    batch.extend(
-        uid.map(|uid| Stmt::new(free!("s.uid IS NOT NULL AND lower(s.uid)"), args![account, uid.to_ascii_lowercase()])),
-    );
+    batch.extend(token.map(|token| Stmt::new(free!("s.token", "= 'present'"), args![account, token])));
+    // It may have moved and left the sync group at once; then its UID is all that is known of it.
+    const BY_UID: &str = free!("s.uid IS NOT NULL AND lower(s.uid)", "IN ('present', 'outside')");
+    batch.extend(uid.map(|uid| Stmt::new(BY_UID, args![account, uid.to_ascii_lowercase()])));
     // Empty cards are alike and say nothing.
     if *content != Card::default() {
-        batch.push(Stmt::new(free!("s.body_hash"), args![account, hash([json(content)?.as_str()])]));
+        batch.push(Stmt::new(free!("s.body_hash", "= 'present'"), args![account, hash([json(content)?.as_str()])]));
     }
     let mut found: Vec<RemoteId> = Vec::new();
     for rows in &store.run(batch).await? {

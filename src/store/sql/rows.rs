@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::driver::{Row, Value};
 use super::super::{Account, CollectionState, Kind, Known, StoreError};
-use super::words::Word;
+use super::words::{Word, fields_of_column};
 use crate::card::Card;
 use crate::card::field::{Field, FieldSet};
 use crate::ids::{
@@ -63,7 +63,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
 /// The columns of an account.
 macro_rules! account_columns {
     () => {
-        "a.id, a.user_id, a.provider, a.tenant, a.subject, a.address, a.state, a.settings, a.connection, a.created, a.synced"
+        "a.id, a.user_id, a.provider, a.tenant, a.subject, a.address, a.state, a.settings, a.connection, a.created, a.synced, a.revision"
     };
 }
 
@@ -81,6 +81,7 @@ pub(super) fn account(row: &mut Row<'_>) -> Result<Account, StoreError> {
         connection: row.json()?,
         created: Timestamp(row.int()?),
         synced: row.maybe_int()?.map(Timestamp),
+        revision: Revision(row.int()?),
     })
 }
 
@@ -251,7 +252,7 @@ pub(super) fn maybe_link(row: &mut Row<'_>) -> Result<Option<Link>, StoreError> 
     let token = row.maybe_id()?;
     let revision = Revision(row.int()?);
     let converter = u16::try_from(row.int()?).map_err(|_| StoreError::Broken("a converter's number".to_owned()))?;
-    let mapped: FieldSet = row.json()?;
+    let mapped = fields_of_column(row.int()?);
     let pairs: Pairs = row.json()?;
     let ours: Card = row.json()?;
     let theirs = row.maybe_json()?.unwrap_or_else(|| ours.clone());

@@ -266,3 +266,24 @@ fn h18_who_was_taken_out_is_not_created_again_beside_herself() {
     let creates = world.run().iter().filter(|s| matches!(s, Step::CreateRemote(_))).count();
     assert_eq!(creates, 1);
 }
+
+#[test]
+fn a_send_did_not_land_because_somebody_else_removed_the_same() {
+    let before = Card {
+        emails: vec![Item::new("ann@example.com".to_owned())],
+        phones: vec![Item::new("+1 212 555 0100".to_owned())],
+        ..Card::default()
+    };
+    // We removed the e-mail and changed the phone; at the provider the e-mail was removed too.
+    let sent = Card { phones: vec![Item::new("+1 212 555 0199".to_owned())], ..Card::default() };
+    let shown = Card { phones: before.phones.clone(), ..Card::default() };
+    let mask = only(&[Field::Emails, Field::Phones]);
+    assert!(!echo::has_landed(&sent, &before, mask, &shown));
+    assert!(echo::has_landed(&sent, &before, mask, &sent));
+    // Removed, and added to: what was to be added is missing.
+    let sent = Card { note: Some("call her".to_owned()), ..shown.clone() };
+    let mask = only(&[Field::Emails, Field::Note]);
+    assert!(!echo::has_landed(&sent, &before, mask, &shown));
+    // With nothing but the removal there is no telling, nor any need to.
+    assert!(echo::has_landed(&shown, &before, only(&[Field::Emails]), &shown));
+}

@@ -20,11 +20,11 @@ use contactd::ids::{AccountId, PersonId, Revision, UserId};
 use contactd::provider::Provider as _;
 use contactd::provider::carddav::Carddav;
 use contactd::provider::carddav::settings::{CarddavSettings, Flavour, GroupMode};
-use contactd::provider::dns::{DnsError, Resolver, Srv};
+use contactd::provider::dns::{DnsError, Mx, Resolver, Srv};
 use contactd::provider::http::address::AddressPolicy;
-use contactd::provider::http::auth::Secret;
 use contactd::provider::http::gate::{Gate, Pace};
 use contactd::provider::http::{Http, HttpSettings};
+use contactd::secret::Secret;
 use contactd::store::sql::SqlStore;
 use contactd::store::sqlite::Sqlite;
 use contactd::store::{Account, AccountState, Change, Commit, Expect, PersonQuery, Store};
@@ -86,6 +86,9 @@ impl Resolver for NoDns {
     async fn srv(&self, _: &str) -> Result<Vec<Srv>, DnsError> {
         Ok(Vec::new())
     }
+    async fn mx(&self, _: &str) -> Result<Vec<Mx>, DnsError> {
+        Ok(Vec::new())
+    }
     async fn txt(&self, _: &str) -> Result<Vec<String>, DnsError> {
         Ok(Vec::new())
     }
@@ -134,7 +137,7 @@ impl Worker {
             user: new_id(&System),
             account: new_id(&System),
             dav,
-            password: Secret::new(&place.password),
+            password: Secret::from(place.password.as_str()),
             http: Http::new(http, Arc::new(System)).unwrap(),
             gate: Arc::new(Gate::new(Pace::FREE)),
         };
@@ -174,6 +177,7 @@ impl Worker {
             connection: Value::Null,
             created: System.now(),
             synced: None,
+            revision: Revision(0),
         };
         self.commit(Vec::new(), vec![Change::PutUser(user), Change::PutAccount(Box::new(account))], Vec::new()).await;
     }

@@ -1,17 +1,12 @@
-//! The program from outside: commands in, the mock iCloud's journal and the daemon's answers out.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests fail by it")]
-
-#[path = "common/app.rs"]
-mod app;
+//! What a sync does, seen from both ends: the mock's journal and the daemon's answers.
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use app::{PASSWORD, TestApp, card, ran};
 use mock_providers::faults::{Fault, Match};
 
-const ICLOUD: &str = "ann@icloud.com";
+use crate::app::{PASSWORD, TestApp, card, ran};
+use crate::{ICLOUD, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_ways_and_then_quiet() {
@@ -56,6 +51,18 @@ async fn both_ways_and_then_quiet() {
         serde_json::json!({"here": {"added":0,"updated":0,"deleted":0}, "there": {"added":0,"updated":0,"deleted":0}, "conflicts":0, "held":0, "failed":0})
     );
     assert_eq!(app.icloud.ask(|journal| (journal.writes(mark), journal.since(mark).count())), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_are_here_already_are_sent_to_a_new_account() {
+    let app = TestApp::new().await;
+    app.cli(&["people", "add", "--given", "Here", "--family", "Before", "--owner", "ann@example.com"]).json();
+    app.add(ICLOUD).json();
+    let preview = app.cli(&["preview", ICLOUD]).json();
+    assert_eq!(preview["there"]["added"], 1, "{preview}");
+    let done = app.cli(&["account", "start", ICLOUD, "--yes"]).json();
+    assert_eq!(done["tally"]["there"]["added"], 1, "{done}");
+    assert_eq!(app.device(ICLOUD).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,15 +133,6 @@ async fn signals_refresh_and_reload() {
     app.wait_for("READY=1");
     let status = app.cli(&["status"]).json();
     assert!(status["accounts"][0]["account"]["next"].is_i64(), "{status}");
-}
-
-/// Asks again and again until it holds; each question is a whole command, so that nothing is hammered.
-async fn until(mut holds: impl FnMut() -> bool) {
-    let since = std::time::Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(30), "it never came to hold");
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,18 +352,4 @@ async fn over_tcp_there_is_health_and_nothing_else() {
     let metrics = get("/metrics");
     assert!(metrics.contains("contactd_account_active{account=") && !metrics.contains("ann@"), "{metrics}");
     assert!(get("/api/v1/status").starts_with("HTTP/1.1 404"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_needs_no_daemon_needs_none() {
-    let mut app = TestApp::new().await;
-    app.stop();
-    assert_eq!(app.plain(&["config", "check"]).code, 0);
-    assert!(app.plain(&["config", "show"]).out.contains("[sync]"));
-    assert!(app.plain(&["completions", "bash"]).out.contains("contactd"));
-    assert!(app.plain(&["man"]).out.contains(".TH"));
-    assert_eq!(app.plain(&["nonsense"]).code, 2);
-    std::fs::write(app.path("contactd.toml"), "[sync]\nintervall = \"5m\"\n").unwrap();
-    let check = app.plain(&["config", "check"]);
-    assert!(check.code == 2 && check.err.contains("there is no such setting"), "{check:?}");
 }
