@@ -13,6 +13,8 @@ pub mod crm;
 pub mod daemon;
 pub mod engine;
 pub mod ids;
+#[doc(hidden)]
+pub mod mutant;
 pub mod provider;
 pub mod seal;
 pub mod secret;

@@ -78,6 +78,7 @@ impl Running<'_> {
             if !aliases.is_empty() {
                 with_photos(&mut decision, &aliases);
             }
+            crate::mutant::reached(&decision);
             Decided { key, subject, decision }
         };
         Ok(page.into_iter().map(decide).collect())
