@@ -139,6 +139,11 @@ impl Markers {
         self.alive.retain(|mark| found.contains(mark));
     }
 
+    /// Whether the card is of a contact that was made on two sides.
+    pub fn is_twin(&self, card: &Card) -> bool {
+        marks(card).iter().any(|mark| self.twins.contains(mark))
+    }
+
     /// Which contact a card is of.
     pub fn name_of(&self, card: &Card) -> Option<String> {
         marks(card).into_iter().find(|mark| self.names.contains(mark))
@@ -328,8 +333,13 @@ fn agreement(play: &Play) -> Result<(), String> {
         for link in now(world.store.links_of(person.id)).unwrap() {
             let site = ids[&link.account];
             let Some(card) = link.remote.as_ref().and_then(|r| world.cards_there(site).get(r.as_str()).cloned()) else {
-                // One that was never made is not made in one-way either.
-                let wanted = link.remote.is_some() || world.settings(site).direction == Direction::TwoWay;
+                // One that was never made is not made in one-way either, nor for a user who may not look any more.
+                let shown = || {
+                    let directory = now(world.store.directory()).unwrap();
+                    super::access::may(world.sites[site].user, &person, &directory)
+                };
+                let two_way = world.settings(site).direction == Direction::TwoWay;
+                let wanted = link.remote.is_some() || (two_way && shown());
                 let gone = matches!(link.state, LinkState::Live) && !held.contains(&link.id) && wanted;
                 if gone {
                     let site_id = world.sites[site].id;

@@ -479,7 +479,12 @@ impl Play {
         }
         self.after_step();
         for site in 0..self.world.sites.len() {
-            self.world.sites[site].fake.server.lock().unwrap().book.set_lag(Lag::None);
+            {
+                let mut server = self.world.sites[site].fake.server.lock().unwrap();
+                server.book.set_lag(Lag::None);
+                // Whose first listing was empty, and came with a cursor, is told of nothing until that expires.
+                server.book.expire_cursors();
+            }
             if self.world.account_of(site).state != AccountState::Active {
                 self.world.set_state(site, AccountState::Active);
             }
