@@ -1,10 +1,11 @@
 //! Who may see what, told without the engine's help (design 6), and what follows from it (I10, rules 10 and 22).
 
-use contactd::crm::person::{Person, VisibleTo};
+use contactd::crm::person::{Person, PersonState, VisibleTo};
 use contactd::crm::users::{Directory, User};
 use contactd::ids::{RoleId, UserId};
 use contactd::store::Store;
-use contactd::sync::view::LinkState;
+use contactd::sync::settings::{Direction, Settings};
+use contactd::sync::view::{Link, LinkState};
 
 use super::history::Play;
 use super::world::now;
@@ -88,6 +89,36 @@ pub fn guard(play: &Play) -> Result<(), String> {
             if let Some(worst) = worst.max().filter(|worst| *worst > most) {
                 return Err(format!("rule 10: {worst} were deleted {side} within a day, of {all}, at site {site}"));
             }
+        }
+    }
+    Ok(())
+}
+
+/// R6: who was edited is not in the trash because a record was deleted. Told only of people all of whose records stand where
+/// everything is held and flows both ways, and always did.
+pub fn edits(play: &Play) -> Result<(), String> {
+    if play.confirmed || play.restored {
+        return Ok(());
+    }
+    let world = &play.world;
+    let plain = |site: usize| {
+        let (_, kind, before) = &play.setup.sites[site];
+        let now = world.settings(site);
+        let both = |s: &Settings| s.direction == Direction::TwoWay && s.mapping.0.is_empty();
+        super::kinds::holds_all(*kind) && both(before) && both(&now) && !play.agreed.contains(&site)
+    };
+    for person in world.people() {
+        if !matches!(person.state, PersonState::Trashed { by: None, .. }) {
+            continue;
+        }
+        let links = now(world.store.links_of(person.id)).unwrap();
+        let site = |link: &Link| world.sites.iter().position(|site| site.id == link.account);
+        if !links.iter().filter_map(site).all(plain) {
+            continue;
+        }
+        let edited = super::oracle::marks(&person.card);
+        if let Some(edit) = edited.iter().find(|mark| play.markers.is_alive(mark)) {
+            return Err(format!("R6: {edit} went into the trash with {}", person.id));
         }
     }
     Ok(())

@@ -337,9 +337,9 @@ impl Play {
                 let before = now(self.world.store.person(id)).unwrap().unwrap().card;
                 let mut after = before.clone();
                 if wide {
-                    markers.edit_more(&mut after, *what)
+                    markers.edit_more(&mut after, *what);
                 } else {
-                    markers.edit(&mut after, *what)
+                    markers.edit(&mut after, *what);
                 }
                 new.extend(marks(&after).difference(&marks(&before)).cloned());
                 if after.photo != before.photo
@@ -376,9 +376,9 @@ impl Play {
                 self.world.edit_there(site, &id, |card| {
                     let before = marks(card);
                     if wide {
-                        markers.edit_more(card, what)
+                        markers.edit_more(card, what);
                     } else {
-                        markers.edit(card, what)
+                        markers.edit(card, what);
                     }
                     new.extend(marks(card).difference(&before).cloned());
                 });

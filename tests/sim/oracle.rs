@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contactd::card::field::FieldSet;
 use contactd::card::{Card, Item, Photo};
 use contactd::crm::person::PersonState;
+use contactd::ids::RemoteId;
 use contactd::store::Store;
 use contactd::sync::settings::Direction;
 use contactd::sync::view::LinkState;
@@ -139,6 +140,11 @@ impl Markers {
         self.alive.retain(|mark| found.contains(mark));
     }
 
+    /// Whether it must be somewhere.
+    pub fn is_alive(&self, mark: &str) -> bool {
+        self.alive.contains(mark)
+    }
+
     /// Whether the card is of a contact that was made on two sides.
     pub fn is_twin(&self, card: &Card) -> bool {
         marks(card).iter().any(|mark| self.twins.contains(mark))
@@ -192,6 +198,7 @@ pub fn check(play: &mut Play) -> Result<(), String> {
     if play.setup.wide {
         super::access::check(play)?;
         super::access::guard(play)?;
+        super::access::edits(play)?;
         super::whole::check(play)?;
     }
     for site in &play.world.sites {
@@ -388,6 +395,14 @@ fn deletions_had_reasons(play: &Play) -> Result<(), String> {
         let trashed_by_sync = matches!(person.state, PersonState::Trashed { by: None, .. });
         if trashed_by_sync && !named {
             return Err(format!("I7: {} went into the trash, and nobody had deleted it", person.id));
+        }
+        let by_owner = links.iter().any(|l| {
+            let site = ids[&l.account];
+            let gone = |r: &RemoteId| world.deleted_there.contains(&(site, r.to_string()));
+            world.sites[site].user == person.owner && l.remote.as_ref().is_some_and(gone)
+        });
+        if trashed_by_sync && !by_owner {
+            return Err(format!("R7: {} went into the trash, and its owner had not deleted it", person.id));
         }
         for link in &links {
             let there = link.remote.as_ref().map(|r| world.cards_there(ids[&link.account]).contains_key(r.as_str()));

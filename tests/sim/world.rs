@@ -232,7 +232,10 @@ impl World {
     }
 
     fn ended(&mut self, site: usize, result: &Result<Report, SyncError>) {
-        let kept = result.as_ref().map(Clone::clone).map_err(ToString::to_string);
+        let kept = match result {
+            Ok(report) => Ok(report.clone()),
+            Err(error) => Err(error.to_string()),
+        };
         self.last.insert(self.sites[site].id, kept);
     }
 
