@@ -360,7 +360,8 @@ impl Running<'_> {
     /// Whether a send that starts now is over before the lease is.
     async fn may_send(&mut self) -> Result<(), SyncError> {
         self.keep_lease().await?;
-        if self.lease.until.since(self.now()) > self.engine.options.send_deadline {
+        let late = crate::mutant::on("send.after_the_lease");
+        if late || self.lease.until.since(self.now()) > self.engine.options.send_deadline {
             Ok(())
         } else {
             Err(SyncError::LeaseLost)

@@ -6,7 +6,7 @@ use contactd::store::{Change, Store};
 use contactd::sync::settings::{GuardSettings, Settings};
 use contactd::sync::view::LinkState;
 
-use super::fake::{carddav, plain};
+use super::kinds::{carddav, plain};
 use super::history::card;
 use super::world::{HOUR, World, now};
 

@@ -36,6 +36,14 @@ impl Memory {
         what(self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().expect("there until it is dropped"))
     }
 
+    /// One column of text of what a question finds.
+    pub fn texts(&self, sql: &str) -> Vec<String> {
+        self.with(|conn| {
+            let mut select = conn.prepare_cached(sql).unwrap();
+            select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        })
+    }
+
     /// A backup.
     pub fn copy(&self) -> Copy {
         self.with(|conn| {
