@@ -162,7 +162,9 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, DaemonError> {
 
 /// What this daemon is called among those that share a store: no two have the same name, not even one after the other.
 fn holder(world: &dyn World) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // systemd may hide the first from us.
+    let names = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let host = names.into_iter().find_map(|name| std::fs::read_to_string(name).ok()).unwrap_or_default();
     let random = u64::from_be_bytes(world.bytes().first_chunk().copied().unwrap_or_default());
     format!("{}:{}:{random:016x}", host.trim(), std::process::id())
 }
@@ -259,5 +261,16 @@ fn watchdog(store: Arc<dyn Store>) -> Option<JoinHandle<()>> {
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!({ fields::ERROR } = %error, "systemd could not be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_processes_hold_a_lease_under_one_name() {
+        let (one, other) = (holder(&System), holder(&System));
+        assert!(one != other && one.contains(&format!(":{}:", std::process::id())), "{one} {other}");
     }
 }

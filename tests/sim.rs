@@ -9,11 +9,11 @@
 
 #[path = "sim/circles.rs"]
 mod circles;
-#[path = "common/crash.rs"]
-mod crash;
 #[path = "sim/cover.rs"]
 #[allow(dead_code)]
 mod cover;
+#[path = "common/crash.rs"]
+mod crash;
 #[path = "sim/database.rs"]
 mod database;
 #[path = "sim/exec.rs"]

@@ -4,10 +4,10 @@
 // Where a copy or a borrow reads alike, a test takes the shorter one.
 #![allow(clippy::cloned_ref_to_slice_refs, clippy::needless_pass_by_value)]
 
-#[path = "common/postgres.rs"]
-mod postgres_of_ones_own;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "common/postgres.rs"]
+mod postgres_of_ones_own;
 #[path = "store/reads.rs"]
 mod reads;
 #[path = "store/speed.rs"]

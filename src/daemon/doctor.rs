@@ -36,9 +36,12 @@ pub fn read(path: Option<&Path>, env: impl IntoIterator<Item = (OsString, OsStri
     Ok(config)
 }
 
-/// Everything that can be seen from here.
-pub fn from_here(config: &Config) -> Vec<Check> {
+/// What can be seen from here: of what the daemon does not look at itself, and where none runs, of everything.
+pub fn from_here(config: &Config, runs: bool) -> Vec<Check> {
     let StoreUrl::Sqlite(store) = &config.store.url;
+    if runs {
+        return vec![check("store folder", folder(store))];
+    }
     vec![
         check("key file", key(&config.secrets.key_file, store)),
         check("store", file(store)),

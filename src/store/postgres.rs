@@ -207,9 +207,7 @@ impl Inner {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
                 before_commit(&error, "connect")
             }
-            PoolError::PostCreateHook(HookError::Message(_)) => {
-                Failed::For(StoreError::Busy(IN_USE.to_owned()))
-            }
+            PoolError::PostCreateHook(HookError::Message(_)) => Failed::For(StoreError::Busy(IN_USE.to_owned())),
             PoolError::Timeout(_) => Failed::Away("every connection is in use; see store.connections".to_owned()),
             PoolError::Closed | PoolError::NoRuntimeSpecified => Failed::Away("the store is closed".to_owned()),
         })

@@ -19,7 +19,8 @@ pub(crate) const VARIABLE: &str = "CONTACTD_TEST_POSTGRES";
 
 /// The URL of the database; fails the test without one.
 pub(crate) fn url() -> String {
-    std::env::var(VARIABLE).unwrap_or_else(|_| panic!("{VARIABLE} must name a database: see tests/e2e/suite_postgres.sh"))
+    std::env::var(VARIABLE)
+        .unwrap_or_else(|_| panic!("{VARIABLE} must name a database: see tests/e2e/suite_postgres.sh"))
 }
 
 /// An empty schema.
@@ -79,9 +80,7 @@ pub(crate) struct Inline {
 /// Where the work of all inline stores is done.
 fn runtime() -> &'static Runtime {
     static RUNTIME: std::sync::OnceLock<Runtime> = std::sync::OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-    })
+    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
 }
 
 /// Waits on this thread for what is done on another.

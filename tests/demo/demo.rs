@@ -131,6 +131,7 @@ fn program() -> Shown<PathBuf> {
     if folder.ends_with("release") {
         build.arg("--release");
     }
+    println!("Building the program itself; the first time that takes a minute or two.");
     if !build.status()?.success() {
         return Err("contactd can't be built".into());
     }

@@ -8,8 +8,7 @@ use contactd::ids::{HeldId, OpId, PersonId, Revision, RoleId, RunId, Token};
 use contactd::store::driver::Stmt;
 use contactd::store::sql::counts;
 use contactd::store::{
-    Change, Counts, Expect, GuardFacts, HeldDeletion, Identity, Kind, PersonQuery, Recent, Run, SubjectKey,
-    Tally,
+    Change, Counts, Expect, GuardFacts, HeldDeletion, Identity, Kind, PersonQuery, Recent, Run, SubjectKey, Tally,
 };
 use contactd::sync::diff::Diff;
 use contactd::sync::operation::{Actor, Effect, PersonChange, RemoteChange};

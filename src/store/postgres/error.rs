@@ -57,9 +57,7 @@ pub(super) fn before_commit(error: &tokio_postgres::Error, sql: &str) -> Failed 
         | &SqlState::LOCK_NOT_AVAILABLE
         | &SqlState::OUT_OF_MEMORY => Failed::Crossed(says),
         // Which of our rules of uniqueness it was is told by what the statement is for.
-        &SqlState::UNIQUE_VIOLATION => {
-            Failed::For(StoreError::Stale("what may stand only once stands already"))
-        }
+        &SqlState::UNIQUE_VIOLATION => Failed::For(StoreError::Stale("what may stand only once stands already")),
         &SqlState::READ_ONLY_SQL_TRANSACTION => Failed::Away(format!(
             "{says}: this server only follows another; let store.url name the first one, or add \
              target_session_attrs=read-write"
@@ -100,16 +98,16 @@ fn is_away(code: &SqlState) -> bool {
 /// A value that doesn't fit its column, which is our mistake; all else without a code is about the connection.
 fn is_ours(error: &tokio_postgres::Error) -> bool {
     let text = error.to_string();
-    text.starts_with("error serializing") || text.starts_with("error deserializing") || text.starts_with("invalid column")
+    text.starts_with("error serializing")
+        || text.starts_with("error deserializing")
+        || text.starts_with("invalid column")
 }
 
 fn remedy(code: &SqlState) -> &'static str {
     match &code.code()[..2] {
         "28" => "look at user and password in store.url and store.password_file, and at the server's pg_hba.conf",
         "3D" => "create the database first, as docs/store.md says",
-        "42" if code == &SqlState::INSUFFICIENT_PRIVILEGE => {
-            "the user must own the schema: see docs/store.md"
-        }
+        "42" if code == &SqlState::INSUFFICIENT_PRIVILEGE => "the user must own the schema: see docs/store.md",
         "53" => "make room: the disk or the memory of the database is full",
         "58" | "XX" => "the database itself has failed: see its log, and restore a backup if it is damaged",
         _ => "please report it",
