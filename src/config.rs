@@ -181,6 +181,7 @@ fn assemble(values: BTreeMap<String, (ValueKind, Origin)>) -> Result<Config, Con
         .build()
         .and_then(::config::Config::try_deserialize)
         .map_err(|error| ConfigError::Broken(error.to_string()))?;
+    let values = values.into_iter().map(|(key, (kind, origin))| (key, (harmless(kind), origin))).collect();
     let config = Config { settings, values };
     if config.sync.jitter > config.sync.interval {
         let key = "sync.jitter".to_owned();
@@ -295,8 +296,14 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         key: "store.url",
-        allowed: "'sqlite:' and the absolute path of a file",
+        allowed: "'sqlite:' and the absolute path of a file, or 'postgres://USER@HOST/DATABASE'",
         check: |kind| parsed::<StoreUrl>(kind).map(drop),
+    },
+    Rule { key: "store.connections", allowed: "a number from 2 to 200", check: |kind| number(kind, 2..=200) },
+    Rule {
+        key: "store.password_file",
+        allowed: "an absolute path, in quotes, or nothing between the quotes",
+        check: |kind| if text(kind)?.is_empty() { Ok(()) } else { absolute(kind) },
     },
     Rule { key: "control.socket", allowed: "an absolute path, in quotes", check: absolute },
     Rule {
@@ -326,6 +333,7 @@ const RULES: &[Rule] = &[
     },
     Rule { key: "sync.concurrency", allowed: "a number from 1 to 256", check: |kind| number(kind, 1..=256) },
     Rule { key: "sync.page_size", allowed: "a number from 10 to 5000", check: |kind| number(kind, 10..=5000) },
+    Rule { key: "sync.lease", allowed: r#"a length of time from "2s" to "1h""#, check: |kind| period(kind, 2..=3600) },
     Rule { key: "secrets.key_file", allowed: "an absolute path, in quotes", check: absolute },
     Rule {
         key: "crm.edition",
@@ -354,8 +362,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         key: "net.request_timeout",
-        allowed: r#"a length of time from "5s" to "10m""#,
-        check: |kind| period(kind, 5..=600),
+        allowed: r#"a length of time from "1s" to "10m""#,
+        check: |kind| period(kind, 1..=600),
     },
     Rule {
         key: "net.max_body",
@@ -429,10 +437,24 @@ fn shown(key: &str, kind: &ValueKind) -> String {
     }
 }
 
-/// A URL keeps its user and loses its password, wherever the password ends: up to the last `@`.
+/// The value as it may be kept for showing it: once the settings are made, nobody needs the password in a URL.
+fn harmless(kind: ValueKind) -> ValueKind {
+    if let ValueKind::String(text) = kind { ValueKind::String(without_password(&text)) } else { kind }
+}
+
+/// A URL keeps its user and loses its password, wherever the password ends: up to the last `@`. So does what was meant to
+/// be one.
 fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let Some((login, host)) = rest.rsplit_once('@') else { return text.to_owned() };
-    let Some((user, _)) = login.split_once(':') else { return text.to_owned() };
-    format!("{scheme}://{user}:(hidden)@{host}")
+    let text = match text.split_once("password=") {
+        Some((before, after)) => {
+            let rest = after.find('&').map_or("", |end| &after[end..]);
+            format!("{before}password=(hidden){rest}")
+        }
+        None => text.to_owned(),
+    };
+    let Some((scheme, rest)) = text.split_once("://").or_else(|| text.split_once(':')) else { return text };
+    let between = if text[scheme.len()..].starts_with("://") { "://" } else { ":" };
+    let Some((login, host)) = rest.rsplit_once('@') else { return text };
+    let Some((user, _)) = login.split_once(':') else { return text };
+    format!("{scheme}{between}{user}:(hidden)@{host}")
 }

@@ -6,6 +6,7 @@
 
 pub mod doctor;
 mod listen;
+pub(crate) mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::api::App;
-use crate::clock::{System, World};
-use crate::config::{self, Config, StoreUrl};
+use crate::clock::System;
+use crate::config::{self, Config};
 use crate::engine::connect::Connector;
 use crate::engine::schedule::{Schedule, Scheduler, Settings as ScheduleSettings};
 use crate::engine::{Engine, Options};
@@ -29,8 +30,6 @@ use crate::provider::http::address::AddressPolicy;
 use crate::provider::http::{Http, HttpSettings, TlsError};
 use crate::provider::registry::Registry;
 use crate::seal::{KeyError, Keyring};
-use crate::store::sql::SqlStore;
-use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{self, fields};
 
@@ -77,13 +76,15 @@ pub enum DaemonError {
 /// # Errors
 /// When a part can't be started.
 pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) -> Result<(), DaemonError> {
-    let world: Arc<dyn World> = Arc::new(System);
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let keys = Keyring::load(credentials.as_deref(), &config.secrets.key_file)?;
-    let store = open_store(&config).await?;
+    let store::Opened { store, world, holder, margin, keeper } = store::open(&config, credentials.as_deref()).await?;
     let http = Http::new(http_settings(&config), Arc::clone(&world))?;
-    let options = Options { page: config.sync.page_size, ..Options::default() }.outlasting(http.longest_send());
-    let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), holder(&*world), options));
+    let lease = i64::try_from(config.sync.lease.0.as_millis()).unwrap_or(i64::MAX / 2);
+    let options = Options { page: config.sync.page_size, lease, ..Options::default() };
+    // Where clocks can differ, a send must be over before the lease is by anybody's clock.
+    let options = options.outlasting(http.longest_send() + margin);
+    let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), holder, options));
     let resolver: Arc<dyn Resolver> =
         Arc::new(SystemResolver::new(Arc::new(System)).map_err(|error| DaemonError::Dns(error.to_string()))?);
     let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private);
@@ -138,8 +139,8 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
         Err(why) => error!({ fields::ERROR } = why, "the scheduler has ended"),
     }
     close.send_replace(true);
-    if let Some(watchdog) = watchdog {
-        watchdog.abort();
+    for task in watchdog.into_iter().chain(keeper) {
+        task.abort();
     }
     // Answers under way get a moment; the store is closed when the last of them is gone.
     for listener in listeners {
@@ -147,26 +148,6 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
     }
     info!("stopped");
     Ok(())
-}
-
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, DaemonError> {
-    match &config.store.url {
-        StoreUrl::Sqlite(path) => {
-            let store = SqlStore::open(Sqlite::open(path)?).await?;
-            // Such a store has one daemon at a time, so that what a crashed one held is free at once.
-            store.free_leases().await?;
-            Ok(Arc::new(store))
-        }
-    }
-}
-
-/// What this daemon is called among those that share a store: no two have the same name, not even one after the other.
-fn holder(world: &dyn World) -> String {
-    // systemd may hide the first from us.
-    let names = ["/proc/sys/kernel/hostname", "/etc/hostname"];
-    let host = names.into_iter().find_map(|name| std::fs::read_to_string(name).ok()).unwrap_or_default();
-    let random = u64::from_be_bytes(world.bytes().first_chunk().copied().unwrap_or_default());
-    format!("{}:{}:{random:016x}", host.trim(), std::process::id())
 }
 
 fn http_settings(config: &Config) -> HttpSettings {
@@ -178,7 +159,7 @@ fn http_settings(config: &Config) -> HttpSettings {
         connect: config.net.connect_timeout.0,
         whole: config.net.request_timeout.0,
         silence: config.net.request_timeout.0,
-        ..HttpSettings::default()
+        patience: HttpSettings::default().patience.min(config.net.request_timeout.0),
     }
 }
 
@@ -261,16 +242,5 @@ fn watchdog(store: Arc<dyn Store>) -> Option<JoinHandle<()>> {
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!({ fields::ERROR } = %error, "systemd could not be told");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_processes_hold_a_lease_under_one_name() {
-        let (one, other) = (holder(&System), holder(&System));
-        assert!(one != other && one.contains(&format!(":{}:", std::process::id())), "{one} {other}");
     }
 }

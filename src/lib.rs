@@ -13,6 +13,7 @@ pub mod crm;
 pub mod daemon;
 pub mod engine;
 pub mod ids;
+pub mod maintenance;
 pub mod provider;
 pub mod seal;
 pub mod secret;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use contactd::cli::{self, Cli, Command, ConfigCommand, Exit};
 use contactd::config::{self, Config, LogFormat};
-use contactd::{daemon, telemetry};
+use contactd::{daemon, maintenance, telemetry};
 
 /// Where the configuration is if nobody says otherwise.
 const CONFIG: &str = "/etc/contactd/contactd.toml";
@@ -51,6 +51,11 @@ fn run(cli: Cli) -> Result<Exit, (Exit, String)> {
             runtime()?.block_on(Box::pin(cli::run(cli, Path::new("")))).map_err(|error| (error.exit, error.says))
         }
         Command::Serve => serve(read()?, path.as_deref()),
+        Command::Store(command) => {
+            let config = read()?;
+            let done = runtime()?.block_on(Box::pin(maintenance::run(command, &config, cli.json)));
+            done.map_err(|error| (Exit::Failed, error.to_string()))
+        }
         _ => {
             let socket = match &cli.socket {
                 Some(socket) => socket.clone(),

@@ -28,6 +28,8 @@ mod history;
 mod interrupted;
 #[path = "sim/oracle.rs"]
 mod oracle;
+#[path = "common/postgres.rs"]
+mod postgres;
 #[path = "sim/purge.rs"]
 mod purge;
 #[path = "sim/rng.rs"]

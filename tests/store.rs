@@ -4,6 +4,8 @@
 // Where a copy or a borrow reads alike, a test takes the shorter one.
 #![allow(clippy::cloned_ref_to_slice_refs, clippy::needless_pass_by_value)]
 
+#[path = "store/concurrent.rs"]
+mod concurrent;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "common/postgres.rs"]

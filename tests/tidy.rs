@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&[&str]])] = &[
     ("web", &[PURE, LEAVES, &["api"]]),
     ("cli", &[PURE, LEAVES, &["api::types"]]),
     ("config", &[PURE, SETTINGS]),
+    ("maintenance", &[EVERYTHING]),
     ("daemon", &[EVERYTHING]),
     ("main", &[EVERYTHING]),
 ];

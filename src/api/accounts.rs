@@ -437,6 +437,10 @@ async fn refreshed(app: Arc<App>, caller: &Caller, account: Account, wait: bool)
             }
             Ok(Outcome::Failed { reason, needs_person: true, .. }) => Err(ApiError::NeedsPerson(reason)),
             Ok(Outcome::Failed { reason, .. }) => Err(ApiError::Provider(format!("{reason}; it is tried again"))),
+            Ok(Outcome::Elsewhere { .. }) => Err(ApiError::Conflict(
+                "another daemon syncs the account at this moment; what it did shows in `contactd runs`, or try again"
+                    .to_owned(),
+            )),
             Ok(Outcome::Stopped) | Err(_) => Err(ApiError::Stopping("the run was interrupted; try again".to_owned())),
         }
     };

@@ -71,7 +71,7 @@ impl From<StoreError> for ApiError {
             StoreError::Stale(what) => Self::Conflict(format!(
                 "it was changed by somebody else meanwhile ({what}); look at it again and repeat"
             )),
-            StoreError::Busy(_) => Self::Stopping(format!("{error}; try again")),
+            StoreError::Busy(_) => Self::Stopping(error.to_string()),
             StoreError::Broken(_) => Self::Broken(error.to_string()),
         }
     }

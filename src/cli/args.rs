@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::card::field::Field;
 use crate::crm::person::VisibleTo;
+use crate::secret::Secret;
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLeave, Push};
 
 /// The heading of the options that every command has, so that its own stand alone.
@@ -101,6 +102,9 @@ pub enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The store as a whole; works without the daemon
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -110,6 +114,37 @@ pub enum Command {
     Man {
         /// The command, such as `account add`
         command: Vec<String>,
+    },
+}
+
+/// The store as a whole.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Recount what is stored twice and say what does not agree; a daemon may be at work
+    Check {
+        /// Another store than the configuration's, such as a backup
+        #[arg(long)]
+        url: Option<Secret>,
+    },
+    /// Copy the store as it is at this moment into a file; a daemon may be at work
+    Backup {
+        /// A file that is not there yet; it is a store itself, in SQLite
+        path: PathBuf,
+    },
+    /// Copy a store into an empty one, row by row, and compare both; no daemon may be at work
+    Migrate {
+        /// Where it is
+        #[arg(long, value_name = "URL")]
+        from: Secret,
+        /// Where it is to be
+        #[arg(long, value_name = "URL")]
+        to: Secret,
+        /// The file with the password of the one
+        #[arg(long, value_name = "FILE")]
+        from_password_file: Option<PathBuf>,
+        /// The file with the password of the other
+        #[arg(long, value_name = "FILE")]
+        to_password_file: Option<PathBuf>,
     },
 }
 

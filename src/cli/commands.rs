@@ -94,6 +94,8 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             });
             Ok(Exit::Ok)
         }
+        // Done without the daemon, before this.
+        Command::Store(_) => Err(CliError::usage("`contactd store` does not ask the daemon")),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "contactd", &mut text);

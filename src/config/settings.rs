@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::crm::edition::Edition;
+use crate::store::postgres::PostgresSettings;
 use crate::sync::settings::GuardSettings;
 
 /// Everything that can be set.
@@ -44,6 +45,10 @@ pub struct Settings {
 pub struct Store {
     /// Where it is.
     pub url: StoreUrl,
+    /// How many connections to a PostgreSQL store at most.
+    pub connections: usize,
+    /// The file with the password of a PostgreSQL store; empty = none.
+    pub password_file: PathBuf,
 }
 
 /// The control socket.
@@ -76,6 +81,8 @@ pub struct Sync {
     pub concurrency: usize,
     /// How many records of a view at once.
     pub page_size: usize,
+    /// How long a daemon has an account to itself without saying so again.
+    pub lease: Period,
 }
 
 /// The key for secrets at rest.
@@ -147,12 +154,15 @@ pub enum LogFormat {
 pub enum StoreUrl {
     /// An SQLite file, by absolute path.
     Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(Box<PostgresSettings>),
 }
 
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(settings) => write!(f, "{settings}"),
         }
     }
 }
@@ -161,7 +171,8 @@ impl FromStr for StoreUrl {
     type Err = BadValue;
     fn from_str(text: &str) -> Result<Self, BadValue> {
         if text.starts_with("postgresql:") || text.starts_with("postgres:") {
-            return Err(BadValue("PostgreSQL is not supported yet, it comes in a later version"));
+            let settings: PostgresSettings = PostgresSettings::from_str(text).map_err(|error| BadValue(error.0))?;
+            return Ok(Self::Postgres(Box::new(settings)));
         }
         let Some(path) = text.strip_prefix("sqlite:") else { return Err(BadValue("the scheme is not known")) };
         // Both `sqlite:/path` and `sqlite:///path` are common; `sqlite://host/path` means nothing.
@@ -287,8 +298,9 @@ mod tests {
         assert_eq!("sqlite:/a/b.db".parse(), sqlite("/a/b.db"));
         assert_eq!("sqlite:///a/b.db".parse(), sqlite("/a/b.db"));
         let table = [
-            ("postgresql://u:pw@h/db", "not supported yet"),
-            ("postgres://h/db", "not supported yet"),
+            ("postgresql://u:pw@h", "no database"),
+            ("postgres://u@h/db?password=pw", "behind the ?"),
+            ("postgres:u:pw@h/db", "scheme"),
             ("mysql://h/db", "scheme"),
             ("/a/b.db", "scheme"),
             ("sqlite:b.db", "absolute"),

@@ -114,7 +114,7 @@ fn bad_settings_are_told_with_key_source_and_what_is_allowed() {
         ("guard.on", "'yes'", &["true or false"]),
         ("crm.edition", "'bronze'", &["\"bronze\" can't be", "\"silver\", \"gold\" or \"platinum\""]),
         ("crm.trash_days", "1979-05-27", &["whole number"]),
-        ("store.url", "'postgresql://ann:geheim@db/crm'", &["comes in a later version", "ann:(hidden)@db", "sqlite:"]),
+        ("store.url", "'postgresql://ann:geheim@db'", &["no database", "ann:(hidden)@db", "sqlite:"]),
         ("store.url", "'contactd.db'", &["scheme is not known"]),
         ("control.socket", "'run/x'", &["absolute path"]),
         ("http.listen", "'127.0.0.1:1'", &["not a list"]),
@@ -128,7 +128,7 @@ fn bad_settings_are_told_with_key_source_and_what_is_allowed() {
         (
             "sync.intervall",
             "'5m'",
-            &["no such setting; [sync] has after_edit, concurrency, interval, jitter, page_size"],
+            &["no such setting; [sync] has after_edit, concurrency, interval, jitter, lease, page_size"],
         ),
         ("sync.interval.max", "'5m'", &["no such setting"]),
         ("syncs.interval", "'5m'", &["no section [syncs]", "guard, http"]),

@@ -38,16 +38,23 @@ pub fn read(path: Option<&Path>, env: impl IntoIterator<Item = (OsString, OsStri
 
 /// What can be seen from here: of what the daemon does not look at itself, and where none runs, of everything.
 pub fn from_here(config: &Config, runs: bool) -> Vec<Check> {
-    let StoreUrl::Sqlite(store) = &config.store.url;
-    if runs {
-        return vec![check("store folder", folder(store))];
-    }
-    vec![
-        check("key file", key(&config.secrets.key_file, store)),
-        check("store", file(store)),
-        check("store folder", folder(store)),
-        check("control socket", socket(&config.control.socket)),
-    ]
+    let key_file = &config.secrets.key_file;
+    let mut checks = match &config.store.url {
+        StoreUrl::Sqlite(store) if runs => return vec![check("store folder", folder(store))],
+        StoreUrl::Sqlite(store) => vec![
+            check("key file", key(key_file, store.exists())),
+            check("store", file(store)),
+            check("store folder", folder(store)),
+        ],
+        StoreUrl::Postgres(_) if runs => return Vec::new(),
+        // Whether something is in it, only the database can say.
+        url @ StoreUrl::Postgres(_) => vec![
+            check("key file", key(key_file, false)),
+            check("store", Ok(format!("{url:?}; `contactd store check` asks it"))),
+        ],
+    };
+    checks.push(check("control socket", socket(&config.control.socket)));
+    checks
 }
 
 fn check(name: &str, found: Result<String, String>) -> Check {
@@ -58,11 +65,11 @@ fn check(name: &str, found: Result<String, String>) -> Check {
     Check { name: name.to_owned(), ok, says }
 }
 
-fn key(path: &Path, store: &Path) -> Result<String, String> {
+fn key(path: &Path, store_exists: bool) -> Result<String, String> {
     match Keyring::read(path) {
         Ok(_) => Ok(format!("{} can be read by its owner alone", path.display())),
         Err(KeyError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-            if store.exists() {
+            if store_exists {
                 let says = "is missing, though there is a store; without it no stored password can be read: restore it from \
                             its backup (nothing is to be done where systemd gives the key as the credential contactd-key)";
                 return Err(format!("{} {says}", path.display()));

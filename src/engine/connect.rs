@@ -183,6 +183,10 @@ impl Connector {
         let mut commit = Commit::new(None, now);
         commit.put_account(account.clone());
         commit.changes.push(Change::PutSecret(account.id, Some(sealed)));
+        if how == How::New {
+            // The people who are here already are part of what it will do, and of what its preview shows.
+            commit.changes.push(Change::UnsettleAccount(account.id));
+        }
         self.engine.store().commit(commit).await?;
         Ok(Added { account, how, groups })
     }
@@ -311,6 +315,12 @@ impl Engine {
         let mut commit = Commit::new(None, self.now());
         commit.put_account(account);
         self.store.commit(commit).await
+    }
+
+    /// Takes the lease on an account for something that is no run; whether it could be had. For [`Engine::let_go`].
+    pub(super) async fn hold(&self, account: AccountId) -> Result<bool, StoreError> {
+        let lease = self.store.lease(account, &self.holder, self.now(), self.options.lease).await?;
+        Ok(lease.is_some())
     }
 
     /// Gives back the lease of a run that was broken off.

@@ -191,6 +191,11 @@ impl Engine {
         self.world.now()
     }
 
+    /// How long a lease lasts, in ms.
+    pub(crate) fn lease(&self) -> i64 {
+        self.options.lease
+    }
+
     /// A new id.
     pub fn new_id<T: From<uuid::Uuid>>(&self) -> T {
         new_id(&*self.world)

@@ -266,6 +266,7 @@ impl Running<'_> {
         let (mut place, mut last, mut ended) = (0, None::<RemoteId>, false);
         let mut todo = Vec::new();
         let mut touched = Vec::new();
+        let batch = self.fetch_batch();
         listed.dedup_by(|a, b| a.at.id == b.at.id); // some servers list a record twice
         for row in listed {
             loop {
@@ -281,6 +282,11 @@ impl Running<'_> {
             }
             let at_hand = known.get(place).filter(|k| k.id == row.at.id);
             self.sort_out(row, at_hand, &mut todo, &mut touched);
+            // Fetched as soon as there are enough: the listing is not kept twice. What was only touched waits for all that is
+            // fetched, since lists of members may be among that.
+            if todo.len() == batch {
+                self.fetch_and_touch(collection, std::mem::take(&mut todo), Vec::new(), true, affected).await?;
+            }
         }
         self.fetch_and_touch(collection, todo, touched, true, affected).await
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::agenda::{Agenda, End, What};
 use super::connect::Connector;
@@ -36,6 +36,10 @@ pub struct Settings {
     pub trash: Duration,
 }
 
+/// How long a person who wants an account waits for the run of another daemon, which nobody here can end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether that run has ended.
+const LOOK: Duration = Duration::from_millis(250);
 /// How long after one purge of the trash the next one comes, in ms.
 const PURGE_EVERY: i64 = 24 * 60 * 60 * 1000;
 
@@ -76,6 +80,11 @@ pub enum Outcome {
         needs_person: bool,
         /// Not before then, if the provider said so.
         not_before: Option<Timestamp>,
+    },
+    /// Another daemon that shares the store has the account.
+    Elsewhere {
+        /// Whether somebody had asked for it.
+        asked: bool,
     },
     /// It was asked to end, or never began, since the daemon stops or somebody wanted the account.
     Stopped,
@@ -369,8 +378,7 @@ impl Scheduler {
                 What::Sync { trigger, .. } => drop(tokio::spawn(self.one_run(account, trigger, handle))),
                 What::Turn(give) => {
                     let turn = Turn { account, handle, wake: self.wake.clone() };
-                    // If nobody waits any more, the turn ends by being dropped here.
-                    drop(give.send(turn));
+                    drop(tokio::spawn(hand_over(Arc::clone(&self.engine), turn, give)));
                 }
             }
         }
@@ -404,7 +412,15 @@ impl Scheduler {
             Some(Outcome::Failed { not_before, needs_person, .. }) => {
                 End::Failed { needs_person: *needs_person, not_before: *not_before }
             }
-            Some(Outcome::Stopped) | None => End::Stopped,
+            // Its run may end at any time, or its lease if it has died.
+            Some(Outcome::Elsewhere { asked }) => {
+                End::Elsewhere { asked: *asked, wait: (self.engine.lease() / 4).clamp(1_000, agenda::BACK_OFF) }
+            }
+            Some(Outcome::Stopped) => End::Stopped,
+            None => {
+                self.engine.let_go(account).await;
+                End::Stopped
+            }
         };
         let waiters = self.agenda.ended(account, end, self.engine.now());
         if matches!(end, End::Failed { needs_person: true, .. }) {
@@ -424,6 +440,20 @@ impl Scheduler {
             self.agenda.tick(self.engine.now());
         }
     }
+}
+
+/// Gives the turn to whoever waits for it, once no other daemon has the account.
+async fn hand_over(engine: Arc<Engine>, turn: Turn, give: oneshot::Sender<Turn>) {
+    let patience = tokio::time::Instant::now() + PATIENCE;
+    // If the store fails, whoever has the turn learns so by what it does then.
+    while matches!(engine.hold(turn.account).await, Ok(false)) {
+        if tokio::time::Instant::now() > patience || give.is_closed() {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    // If nobody waits any more, the turn ends by being dropped here.
+    drop(give.send(turn));
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -463,6 +493,10 @@ async fn run(
             Outcome::Done(report)
         }
         Err(SyncError::Stopped) => Outcome::Stopped,
+        Err(SyncError::Busy) => {
+            debug!({ fields::ACCOUNT } = %account, { fields::TRIGGER } = trigger, "another daemon has the account");
+            Outcome::Elsewhere { asked: trigger != "schedule" }
+        }
         Err(error) => {
             let (needs_person, not_before) = match &error {
                 SyncError::Halted(_) | SyncError::NotActive(_) => (true, None),

@@ -46,6 +46,16 @@ impl std::fmt::Debug for Alone {
 }
 
 #[async_trait]
+impl Driver for Box<dyn Driver> {
+    async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError> {
+        (**self).run(batch).await
+    }
+    async fn alone(&self) -> Result<Alone, StoreError> {
+        (**self).alone().await
+    }
+}
+
+#[async_trait]
 impl<D: Driver + ?Sized> Driver for Arc<D> {
     async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError> {
         (**self).run(batch).await

@@ -3,6 +3,7 @@
 //! Owns: the trait [`Store`], what it takes ([`Commit`]) and what it gives. Must not: know a provider, or decide anything
 //! that a rule decides. Start reading at [`Store`], then [`Change`].
 
+pub mod copy;
 pub mod driver;
 pub mod postgres;
 pub mod sql;
@@ -34,7 +35,8 @@ pub enum StoreError {
     /// Someone was first: what the commit expected no longer holds. Reload and decide again. Nothing was written.
     #[error("someone else was first: {0}")]
     Stale(&'static str),
-    /// The database is busy or away for the moment. Try again. Nothing was written, as far as we know.
+    /// The database is busy or away for the moment; says whether anything can have been written, and what to do. Whoever
+    /// decides from what is stored may decide again from what is stored then; nobody may repeat what was decided before.
     #[error("the store is busy: {0}")]
     Busy(String),
     /// The database can't be used: full disk, broken file, wrong version. Stop and tell a person.

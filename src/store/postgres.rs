@@ -10,6 +10,7 @@
 //!
 //! The statements of a batch are sent one behind the other without waiting for answers, and `COMMIT` when all have come.
 
+mod catalog;
 mod clock;
 mod error;
 mod settings;
@@ -53,10 +54,13 @@ const IN_FLIGHT: usize = 64;
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '8s'; SET jit = off; \
      SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'";
 /// Who has a connection has this lock, together with all others who have one, unless somebody has the store alone.
-const PRESENT: &str = "SELECT pg_try_advisory_lock_shared(hashtextextended('contactd store ' || current_schema(), 0))";
-const NOBODY_ELSE: &str = "SELECT pg_try_advisory_lock(hashtextextended('contactd store ' || current_schema(), 0))";
+const PRESENT: &str =
+    "SELECT pg_try_advisory_lock_shared(hashtextextended('contactd store ' || coalesce(current_schema(), ''), 0))";
+const NOBODY_ELSE: &str =
+    "SELECT pg_try_advisory_lock(hashtextextended('contactd store ' || coalesce(current_schema(), ''), 0))";
 /// Whoever brings the schema up to date.
-const STARTING: &str = "SELECT pg_advisory_lock(hashtextextended('contactd start ' || current_schema(), 0))";
+const STARTING: &str =
+    "SELECT pg_advisory_lock(hashtextextended('contactd start ' || coalesce(current_schema(), ''), 0))";
 
 const IN_USE: &str = "a daemon uses this store, or it is being moved; stop every contactd that does, then try again";
 

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use self::log::counts;
+pub(super) use self::migrate::{FINISHED, UNFINISHED, is_current, migrate as make};
 
 use super::driver::{Driver, Rows, Stmt};
 use super::{
@@ -60,6 +61,15 @@ impl<D: Driver> SqlStore<D> {
         derive::refresh(&store).await?;
         drop(alone);
         Ok(store)
+    }
+
+    /// The store as it is, for reading: nothing is brought up to date.
+    ///
+    /// # Errors
+    /// When it was made by another version, or is not whole.
+    pub async fn as_it_is(driver: D) -> Result<Self, StoreError> {
+        is_current(&driver).await?;
+        Ok(Self { driver })
     }
 
     /// The database below.

@@ -6,6 +6,8 @@
 //! Every commit is flushed to the disk (`synchronous = FULL`): an intent must not be lost after its request was sent, and
 //! a first sync makes its commits in hundreds of records, so that flushing the others too costs nothing that one feels.
 
+mod snapshot;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -20,6 +22,8 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
 use tokio::sync::oneshot;
 
+pub use self::snapshot::{SqliteSnapshot, back_up};
+
 use super::StoreError;
 use super::driver::{Driver, Rows, Stmt, Value};
 
@@ -29,6 +33,9 @@ const READERS: usize = 3;
 /// more gains little; less makes a first sync of 50,000 write pages twice.
 const WRITE_CACHE: i64 = -8_000;
 const READ_CACHE: i64 = -2_000;
+/// The log is written back into the file whenever it holds so many pages: 16 MB. A first sync touches the same pages of its
+/// indexes with every commit; written back more often, most of them would be written for nothing.
+const LOG_PAGES: i64 = 4_000;
 /// How long a connection waits for a lock that something outside the daemon holds (a backup), in ms.
 const BUSY_MS: u64 = 5_000;
 /// More than there are different statements, so that each is parsed once per connection.
@@ -201,6 +208,7 @@ fn settle(conn: Connection, read_only: bool) -> rusqlite::Result<Connection> {
     // third of all time that went into the store.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "cache_size", if read_only { READ_CACHE } else { WRITE_CACHE })?;
+    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     if read_only {
         conn.pragma_update(None, "query_only", true)?;
     }
@@ -310,7 +318,7 @@ fn classify(error: &rusqlite::Error, sql: &str) -> StoreError {
     };
     let remedy = match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OperationInterrupted => {
-            return StoreError::Busy(format!("{error} (at: {at})"));
+            return StoreError::Busy(format!("{error}; nothing was stored: try again (at: {at})"));
         }
         ErrorCode::ConstraintViolation => match failure.extended_code {
             rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {

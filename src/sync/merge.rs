@@ -102,9 +102,20 @@ fn merge_shown(base: &Base, ours: &Card, theirs: &Card, rules: &Rules<'_>) -> Me
             out.pairs.keep(&base.pairs, field);
             continue;
         }
+        if says_nothing(field, base, ours, theirs) {
+            out.base.mapped.insert(field);
+            continue;
+        }
         merge_field(field, known.then_some(base), ours, theirs, rules, &mut out);
     }
     out
+}
+
+/// Whether nobody says anything in that field, nor did: most fields of most cards. There is nothing to merge.
+fn says_nothing(field: Field, base: &Base, ours: &Card, theirs: &Card) -> bool {
+    ![ours, theirs, &base.ours, &base.theirs].into_iter().any(|card| card.has(field))
+        && !base.pairs.both.contains_key(&field)
+        && !base.pairs.withheld.contains_key(&field)
 }
 
 /// Whether both sides are to the letter what was agreed on: then a merge would change nothing. Copies nothing.

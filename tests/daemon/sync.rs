@@ -54,6 +54,18 @@ async fn both_ways_and_then_quiet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_who_are_here_already_are_sent_to_a_new_account() {
+    let app = TestApp::new().await;
+    app.cli(&["people", "add", "--given", "Here", "--family", "Before", "--owner", "ann@example.com"]).json();
+    app.add(ICLOUD).json();
+    let preview = app.cli(&["preview", ICLOUD]).json();
+    assert_eq!(preview["there"]["added"], 1, "{preview}");
+    let done = app.cli(&["account", "start", ICLOUD, "--yes"]).json();
+    assert_eq!(done["tally"]["there"]["added"], 1, "{done}");
+    assert_eq!(app.device(ICLOUD).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_comes_soon_in_mid_run_and_the_next_start_goes_on() {
     let mut app = TestApp::new().await;
     let device = app.device(ICLOUD);

@@ -11,20 +11,25 @@ use contactd::store::sqlite::run_batch;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use crate::postgres::Inline;
+
 thread_local! {
     /// Databases at rest, empty but for their schema.
     static POOL: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A database that lives in memory and is given back when it is dropped.
-pub struct Memory(Mutex<Option<Connection>>);
+/// A database that lives in memory and is given back when it is dropped; or PostgreSQL where `CONTACTD_SIM_POSTGRES` is set.
+pub struct Memory(Mutex<Option<Connection>>, Option<Inline>);
 
 /// All that stood in it.
 pub struct Copy(Vec<(String, Vec<Vec<Value>>)>);
 
 impl Memory {
     pub fn new() -> Self {
-        Self(Mutex::new(Some(POOL.with_borrow_mut(Vec::pop).unwrap_or_else(fresh))))
+        if std::env::var_os("CONTACTD_SIM_POSTGRES").is_some() {
+            return Self(Mutex::new(None), Some(Inline::new()));
+        }
+        Self(Mutex::new(Some(POOL.with_borrow_mut(Vec::pop).unwrap_or_else(fresh))), None)
     }
 
     fn with<T>(&self, what: impl FnOnce(&mut Connection) -> T) -> T {
@@ -105,6 +110,9 @@ fn wipe(conn: &Connection) -> rusqlite::Result<()> {
 #[async_trait]
 impl Driver for Memory {
     async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError> {
-        self.with(|conn| run_batch(conn, &batch))
+        match &self.1 {
+            Some(postgres) => postgres.run(batch).await,
+            None => self.with(|conn| run_batch(conn, &batch)),
+        }
     }
 }

@@ -65,10 +65,20 @@ fn dialled_of(text: &str) -> String {
 /// formatting can't matter.
 fn international(digits: &str) -> String {
     let plus = format!("+{digits}");
+    if is_north_american(digits) {
+        return plus;
+    }
     match phonenumber::parse(None, &plus) {
         Ok(number) => format!("+{}{}", number.code().value(), number.national()),
         Err(_) => plus,
     }
+}
+
+/// A number of the North American plan without its trunk prefix: nothing is there for the library to take off, and asking it
+/// takes longer than all else that is derived from a contact.
+fn is_north_american(digits: &str) -> bool {
+    let [b'1', b'2'..=b'9', rest @ ..] = digits.as_bytes() else { return false };
+    rest.len() == 9 && rest.iter().all(u8::is_ascii_digit)
 }
 
 /// ASCII digits and signs for those of other scripts.
@@ -119,4 +129,27 @@ fn split_extension(text: &str) -> (&str, String) {
         return (text, String::new());
     }
     (main, extension.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_says_the_same_of_north_american_numbers() {
+        // A few thousand numbers over all area codes and exchanges, those that are not given out among them.
+        let numbers = (200..1000_u32).flat_map(|area| [0, 11, 555, 200, 988].map(|exchange| (area, exchange)));
+        for (area, exchange) in numbers {
+            let digits = format!("1{area}{exchange:03}{:04}", (area * 7 + exchange * 31) % 10_000);
+            assert!(is_north_american(&digits), "{digits}");
+            let library = match phonenumber::parse(None, format!("+{digits}")) {
+                Ok(number) => format!("+{}{}", number.code().value(), number.national()),
+                Err(_) => format!("+{digits}"),
+            };
+            assert_eq!(international(&digits), library);
+        }
+        for other in ["11125550100", "1212555010", "121255501000", "442079460100", "1212555010a"] {
+            assert!(!is_north_american(other), "{other}");
+        }
+    }
 }

@@ -41,6 +41,13 @@ pub(super) enum End {
         needs_person: bool,
         not_before: Option<Timestamp>,
     },
+    /// Another daemon that shares the store has the account.
+    Elsewhere {
+        /// Whether somebody had asked for this run.
+        asked: bool,
+        /// When it is tried again, in ms.
+        wait: i64,
+    },
     /// It was asked to end, or was no run at all.
     Stopped,
 }
@@ -52,7 +59,10 @@ pub(super) struct Agenda<W, T> {
     queue: VecDeque<Job<W, T>>,
     /// What is under way, with its handle and who waits for it.
     busy: HashMap<AccountId, (Handle, Vec<W>)>,
-    active: BTreeSet<AccountId>,
+    /// The accounts that sync, each with the end of its last run as it is stored, whoever ran it.
+    active: BTreeMap<AccountId, Option<Timestamp>>,
+    /// Accounts that somebody wanted to be synced while another daemon had them: they are, however lately they were.
+    insisting: BTreeSet<AccountId>,
     next: BTreeMap<AccountId, Timestamp>,
     /// Accounts in which people were edited, and when that is to be synced.
     edited: BTreeMap<AccountId, Timestamp>,
@@ -69,7 +79,8 @@ impl<W, T> Agenda<W, T> {
             entropy,
             queue: VecDeque::new(),
             busy: HashMap::new(),
-            active: BTreeSet::new(),
+            active: BTreeMap::new(),
+            insisting: BTreeSet::new(),
             next: BTreeMap::new(),
             edited: BTreeMap::new(),
             failures: HashMap::new(),
@@ -92,7 +103,8 @@ impl<W, T> Agenda<W, T> {
         now: Timestamp,
     ) {
         let active: BTreeMap<AccountId, Option<Timestamp>> = active.into_iter().collect();
-        self.active = active.keys().copied().collect();
+        self.active.clone_from(&active);
+        self.insisting.retain(|account| active.contains_key(account));
         self.next.retain(|account, _| active.contains_key(account));
         self.edited.retain(|account, _| active.contains_key(account));
         self.failures.retain(|account, _| active.contains_key(account));
@@ -106,7 +118,7 @@ impl<W, T> Agenda<W, T> {
 
     /// All accounts that sync, in order.
     pub(super) fn active(&self) -> Vec<AccountId> {
-        self.active.iter().copied().collect()
+        self.active.keys().copied().collect()
     }
 
     /// When the account runs next, as far as it is known.
@@ -137,6 +149,17 @@ impl<W, T> Agenda<W, T> {
             self.next.iter().filter(|(_, due)| **due <= now).map(|(account, _)| *account).collect();
         for account in due {
             self.next.remove(&account);
+            // Of daemons that share a store, each knows when the account is due; one that was first is enough.
+            let synced = self.active.get(&account).copied().flatten();
+            let again = synced.map(|synced| synced.plus(millis(self.settings.interval))).filter(|again| *again > now);
+            if let Some(again) = again
+                && !self.insisting.contains(&account)
+                && !self.failures.contains_key(&account)
+            {
+                let jitter = self.interval() - millis(self.settings.interval);
+                self.next.insert(account, again.plus(jitter));
+                continue;
+            }
             self.queue_once(account, "schedule");
         }
         let settled: Vec<AccountId> = self.edited_free().filter(|(_, at)| *at <= now).map(|(id, _)| id).collect();
@@ -157,7 +180,7 @@ impl<W, T> Agenda<W, T> {
     /// One that waits because it fails goes on waiting, or edits would undo its back-off.
     pub(super) fn edited(&mut self, account: AccountId, now: Timestamp) {
         let wait = millis(self.settings.after_edit);
-        if wait > 0 && self.active.contains(&account) && !self.failures.contains_key(&account) {
+        if wait > 0 && self.active.contains_key(&account) && !self.failures.contains_key(&account) {
             self.edited.entry(account).or_insert_with(|| now.plus(wait));
         }
     }
@@ -237,6 +260,9 @@ impl<W, T> Agenda<W, T> {
     /// What was under way has ended; who waits for it.
     pub(super) fn ended(&mut self, account: AccountId, end: End, now: Timestamp) -> Vec<W> {
         let Some((_, waiters)) = self.busy.remove(&account) else { return Vec::new() };
+        if matches!(end, End::Done | End::Failed { .. }) {
+            self.insisting.remove(&account);
+        }
         match end {
             End::Done => {
                 self.failures.remove(&account);
@@ -254,6 +280,12 @@ impl<W, T> Agenda<W, T> {
                 // Of many accounts of one provider that is down, not all come back in the same second.
                 let due = now.plus(wait.saturating_add(self.interval() - millis(self.settings.interval)));
                 self.next.insert(account, not_before.map_or(due, |told| told.max(due)));
+            }
+            End::Elsewhere { asked, wait } => {
+                if asked {
+                    self.insisting.insert(account);
+                }
+                self.next.insert(account, now.plus(wait));
             }
             End::Stopped => {}
         }

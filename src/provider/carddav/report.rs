@@ -265,10 +265,13 @@ impl Listing {
         }
         self.members += 1;
         self.spelling.learn(url.path());
-        let id = RemoteId(path);
+        let mut id = RemoteId(path);
         if row.is_gone() {
             self.gone.push(id);
-        } else if let Some(etag) = row.props.etag {
+        } else if let Some(mut etag) = row.props.etag {
+            // There may be very many of them, and they were read with room to grow.
+            etag.shrink_to_fit();
+            id.0.shrink_to_fit();
             let modified = row.props.modified.as_deref().and_then(modified);
             let at = RemoteRef { collection: CollectionId(collection.to_owned()), id, etag: Some(Etag(etag)) };
             self.listed.push(Listed { at, modified });

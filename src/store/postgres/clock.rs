@@ -26,7 +26,7 @@ pub struct SharedClock {
     database: Postgres,
     /// What is to be added to the steady clock, in ms.
     ahead: AtomicI64,
-    /// The latest time that was told; time never goes back within a daemon.
+    /// The latest time that was told: a new reading that corrects the last one does not make time go back.
     told: AtomicI64,
 }
 
@@ -42,7 +42,7 @@ impl SharedClock {
     /// # Errors
     /// When the database does not answer, or too slowly.
     pub async fn new(database: Postgres) -> Result<Self, StoreError> {
-        let clock = Self { database, ahead: AtomicI64::new(0), told: AtomicI64::new(i64::MIN) };
+        let clock = Self { database, ahead: AtomicI64::new(0), told: AtomicI64::new(0) };
         clock.set().await?;
         Ok(clock)
     }
@@ -82,7 +82,13 @@ impl SharedClock {
 impl Clock for SharedClock {
     fn now(&self) -> Timestamp {
         let now = steady() + self.ahead.load(Ordering::Relaxed);
-        Timestamp(self.told.fetch_max(now, Ordering::Relaxed).max(now))
+        let told = self.told.fetch_max(now, Ordering::Relaxed);
+        if told - now < Self::MARGIN {
+            return Timestamp(told.max(now));
+        }
+        // Somebody has set the database's clock back: waiting for the old time would stop everything meanwhile.
+        self.told.store(now, Ordering::Relaxed);
+        Timestamp(now)
     }
 }
 

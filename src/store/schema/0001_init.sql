@@ -166,7 +166,7 @@ CREATE TABLE dirty (
     PRIMARY KEY (account, person)
 ) /*sqlite: WITHOUT ROWID */;
 
--- `rank`: 0 open, 1 redundant, 2 ended. `base_theirs` is null where it equals `base_ours`.
+-- `rank`: 0 open, 1 redundant, 2 ended. `base_theirs` is null where it equals `base_ours`. `mapped` has a bit per field.
 CREATE TABLE links (
     id TEXT PRIMARY KEY,
     account TEXT NOT NULL REFERENCES accounts (id) DEFERRABLE INITIALLY DEFERRED,
@@ -178,7 +178,7 @@ CREATE TABLE links (
     token TEXT,
     revision BIGINT NOT NULL,
     converter BIGINT NOT NULL,
-    mapped TEXT NOT NULL,
+    mapped BIGINT NOT NULL,
     pairs TEXT NOT NULL,
     base_ours TEXT NOT NULL,
     base_theirs TEXT

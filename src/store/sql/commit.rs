@@ -4,18 +4,18 @@
 //! statements are made at once. What was read can't change unnoticed: the statements name the versions that they build
 //! upon, and the batch is stale if one is not there any more.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::super::driver::{Driver, Rows, Stmt};
 use super::super::{Account, Change, CollectionState, Commit, Conflict, Expect, HeldDeletion, Lease, Run, about_word};
 use super::super::{StoreError, SubjectKey};
 use super::access::{may_see, roles_above};
-use super::derive::{ADD_KEY, add_words, difference, hash, keys_of};
+use super::derive::{add_keys, add_words, difference, hash, keys_of};
 use super::log::{self, Confirmed};
 use super::observe::{self, Old, Page};
 use super::rows::{intent_doc, json};
 use super::words::{
-    Word, answer_word, deletion_word, of_person, origin_word, person_word, rank, side_word, state_word,
+    Word, answer_word, deletion_word, fields_column, of_person, origin_word, person_word, rank, side_word, state_word,
 };
 use super::{SqlStore, args, mark};
 use crate::card::photo::Blob;
@@ -115,6 +115,8 @@ struct Batch {
     /// The account whose run commits, and its fence.
     run: Option<(AccountId, Fence)>,
     before: Before,
+    /// People to whom a link was put by this commit.
+    linked: HashSet<PersonId>,
     stmts: Vec<Stmt>,
 }
 
@@ -124,7 +126,7 @@ impl Batch {
     fn of(commit: Commit, before: Before) -> Result<Vec<Stmt>, StoreError> {
         let Commit { lease, now, expect, changes, operation } = commit;
         let run = lease.as_ref().map(|lease| (lease.account, lease.fence));
-        let mut batch = Self { now, run, before, stmts: Vec::with_capacity(changes.len() * 4) };
+        let mut batch = Self { now, run, before, linked: HashSet::new(), stmts: Vec::with_capacity(changes.len() * 4) };
         if let Some(lease) = &lease {
             batch.push(Stmt::new(LEASED, args![lease.account, lease.fence, now]).must("the lease has ended"));
         }
@@ -284,12 +286,14 @@ impl Batch {
         let unfollow = "DELETE FROM followers WHERE person = $1 AND follower = $2";
         let stmts = &mut self.stmts;
         stmts.extend(removed.iter().map(|key| Stmt::new(drop_key, args![key.0, key.1, *id])));
-        stmts.extend(added.iter().map(|key| Stmt::new(ADD_KEY, args![key.0, key.1, *id])));
+        stmts.extend(add_keys(*id, &added));
         stmts.extend(removed_words.into_iter().map(|word| Stmt::new(drop_word, args![word, *id])));
         stmts.extend(add_words(*id, added_words));
         stmts.extend(old_followers.difference(&new_followers).map(|one| Stmt::new(unfollow, args![*id, *one])));
         stmts.extend(new_followers.difference(&old_followers).map(|one| Stmt::new(follow, args![*id, *one])));
-        stmts.extend(mark::changed(&person));
+        // Somebody new has no links but those of this very commit.
+        let linked = revision.0 > 1 || self.linked.contains(id);
+        stmts.extend(mark::changed(&person, linked));
         self.before.persons.insert(person.id, person);
         Ok(())
     }
@@ -337,6 +341,7 @@ impl Batch {
     fn put_link(&mut self, link: &Link) -> Result<(), StoreError> {
         let Link { id, account, person, remote, origin, state, token, base, revision } = link;
         let theirs = if base.theirs == base.ours { None } else { Some(json(&base.theirs)?) };
+        self.linked.insert(*person);
         self.push(Stmt::new(
             PUT_LINK,
             args![
@@ -350,7 +355,7 @@ impl Batch {
                 *token,
                 *revision,
                 i64::from(base.converter),
-                json(&base.mapped)?,
+                fields_column(base.mapped),
                 json(&base.pairs)?,
                 json(&base.ours)?,
                 theirs

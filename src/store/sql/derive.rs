@@ -75,10 +75,41 @@ pub(super) fn add_words(person: PersonId, words: Vec<String>) -> impl Iterator<I
     })
 }
 
-/// A key of a person.
-pub(super) const ADD_KEY: &str = "INSERT INTO person_keys (hash, strength, person) VALUES ($1, $2, $3)";
-/// A key of a record.
-pub(super) const ADD_SEEN_KEY: &str = "INSERT INTO seen_keys (account, hash, strength, remote) VALUES ($1, $2, $3, $4)";
+const ADD_KEY: &str = "INSERT INTO person_keys (person, hash, strength) VALUES ($1, $2, $3)";
+const ADD_KEYS: &str =
+    "INSERT INTO person_keys (person, hash, strength) VALUES ($1, $2, $3), ($1, $4, $5), ($1, $6, $7)";
+
+/// The statements that add these keys of a person.
+pub(super) fn add_keys(person: PersonId, keys: &[(i64, i64)]) -> impl Iterator<Item = Stmt> {
+    in_threes(args![person], ADD_KEY, ADD_KEYS, keys)
+}
+
+const ADD_SEEN_KEY: &str = "INSERT INTO seen_keys (account, remote, hash, strength) VALUES ($1, $2, $3, $4)";
+const ADD_SEEN_KEYS: &str = "INSERT INTO seen_keys (account, remote, hash, strength) VALUES ($1, $2, $3, $4), \
+     ($1, $2, $5, $6), ($1, $2, $7, $8)";
+
+/// The statements that add these keys of a record.
+pub(super) fn add_seen_keys(account: &Value, remote: &RemoteId, keys: &[(i64, i64)]) -> impl Iterator<Item = Stmt> {
+    in_threes(vec![account.clone(), Value::from(remote)], ADD_SEEN_KEY, ADD_SEEN_KEYS, keys)
+}
+
+/// Three keys in each statement while there are as many, then one: whatever begins with `head`.
+fn in_threes(
+    head: Vec<Value>,
+    one: &'static str,
+    three: &'static str,
+    keys: &[(i64, i64)],
+) -> impl Iterator<Item = Stmt> {
+    let of = move |keys: &[(i64, i64)], sql| {
+        let mut args = head.clone();
+        args.extend(keys.iter().flat_map(|(hash, strength)| [Value::Int(*hash), Value::Int(*strength)]));
+        Stmt::new(sql, args)
+    };
+    let (threes, rest) = keys.as_chunks::<3>();
+    let threes: Vec<Stmt> = threes.iter().map(|keys| of(keys, three)).collect();
+    let rest: Vec<Stmt> = rest.chunks(1).map(|key| of(key, one)).collect();
+    threes.into_iter().chain(rest)
+}
 
 /// Derives everything anew if it was derived in another way. A start that is interrupted begins again at the next.
 pub(super) async fn refresh(store: &SqlStore<impl Driver>) -> Result<(), StoreError> {
@@ -110,7 +141,7 @@ async fn persons(store: &SqlStore<impl Driver>) -> Result<(), StoreError> {
             after = row.text()?.to_owned();
             let person: Person = row.json()?;
             batch.extend(add_words(person.id, words::of_person(&person)));
-            batch.extend(keys_of(&person).iter().map(|key| Stmt::new(ADD_KEY, args![key.0, key.1, person.id])));
+            batch.extend(add_keys(person.id, &keys_of(&person)));
         }
         store.run(batch).await?;
         if page.touched < PAGE.unsigned_abs() {
@@ -128,8 +159,7 @@ async fn records(store: &SqlStore<impl Driver>) -> Result<(), StoreError> {
             account = row.text()?.to_owned();
             let remote = RemoteId::from(row.text()?);
             let card: Card = parse(row.text()?)?;
-            let add = |key: &(i64, i64)| Stmt::new(ADD_SEEN_KEY, args![account.as_str(), key.0, key.1, &remote]);
-            batch.extend(keys(&card).iter().map(add));
+            batch.extend(add_seen_keys(&Value::from(account.as_str()), &remote, &keys(&card)));
             after = remote.0;
         }
         store.run(batch).await?;

@@ -108,10 +108,12 @@ fn by(by: By) -> String {
     by.map(|account| account.to_string()).unwrap_or_default()
 }
 
-/// A new version of the person is stored.
-pub(super) fn changed(person: &Person) -> [Stmt; 2] {
+/// A new version of the person is stored; `linked` says whether there may be links to it.
+pub(super) fn changed(person: &Person, linked: bool) -> impl Iterator<Item = Stmt> {
     let Person { id, revision, owner, .. } = person;
-    [Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner]), Stmt::new(CHANGED_LINKED, args![*revision, *id])]
+    let owned = Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner]);
+    let linked = linked.then(|| Stmt::new(CHANGED_LINKED, args![*revision, *id]));
+    std::iter::once(owned).chain(linked)
 }
 
 /// The person is to be looked at again in that account.

@@ -10,14 +10,14 @@ const MIGRATIONS: &[&str] =
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";
 
+/// Marks a store into which another one is being copied, and takes the mark away.
+pub(in crate::store) const UNFINISHED: &str = "INSERT INTO schema_version (version) VALUES (-1)";
+pub(in crate::store) const FINISHED: &str = "DELETE FROM schema_version WHERE version = -1";
+
 /// Brings the schema up to date, each version in a transaction of its own.
-pub(super) async fn migrate(driver: &impl Driver) -> Result<(), StoreError> {
-    let current = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
-    let answers = driver.run(vec![Stmt::new(VERSIONS, Vec::new()), Stmt::new(current, Vec::new())]).await?;
-    let version = match answers.last().and_then(|rows| rows.first()) {
-        Some(mut row) => row.int()?,
-        None => 0,
-    };
+pub(in crate::store) async fn migrate(driver: &impl Driver) -> Result<(), StoreError> {
+    driver.run(vec![Stmt::new(VERSIONS, Vec::new())]).await?;
+    let version = version(driver).await?;
     for (number, text) in (1_i64..).zip(MIGRATIONS) {
         if number > version {
             driver.run(steps(number, text)).await?;
@@ -30,6 +30,33 @@ pub(super) async fn migrate(driver: &impl Driver) -> Result<(), StoreError> {
     Err(StoreError::Broken(format!(
         "the store has schema version {version}, and this contactd knows versions up to {newest}: a later contactd has used \
          it; install that one again, or restore a backup made before the upgrade"
+    )))
+}
+
+/// The newest version that the store has seen.
+async fn version(driver: &impl Driver) -> Result<i64, StoreError> {
+    const CURRENT: &str = "SELECT COALESCE(MAX(version), 0), COALESCE(MIN(version), 0) FROM schema_version";
+    let answers = driver.run(vec![Stmt::new(CURRENT, Vec::new())]).await?;
+    let Some(mut row) = answers.first().and_then(|rows| rows.first()) else { return Ok(0) };
+    let version = row.int()?;
+    if row.int()? < 0 {
+        return Err(StoreError::Broken(
+            "copying another store into this one was begun and not finished: empty it, and copy again".to_owned(),
+        ));
+    }
+    Ok(version)
+}
+
+/// Refuses a store that is not of this version.
+pub(in crate::store) async fn is_current(driver: &impl Driver) -> Result<(), StoreError> {
+    let version = version(driver).await?;
+    if usize::try_from(version).is_ok_and(|version| version == MIGRATIONS.len()) {
+        return Ok(());
+    }
+    Err(StoreError::Broken(format!(
+        "the store has schema version {version}, and this contactd knows {}; start the daemon of this version on it once, or \
+         use the contactd that made it",
+        MIGRATIONS.len()
     )))
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::super::driver::{Row, Stmt};
 use super::super::{Kind, StoreError};
 use super::args;
-use super::derive::{ADD_SEEN_KEY, difference, hash, keys};
+use super::derive::{add_seen_keys, difference, hash, keys};
 use super::rows::{SeenRow, json, parse};
 use super::words::{Word, kind_word};
 use crate::card::field::Field;
@@ -181,9 +181,10 @@ impl Page<'_> {
         };
         stmts.push(stmt);
         let (added, removed) = difference(old.map_or(&[], |old| &old.keys), &keys);
-        let key = |sql: &'static str, key: &(i64, i64)| Stmt::new(sql, args![self.account, key.0, key.1, id]);
-        stmts.extend(removed.iter().map(|one| key(DROP_KEY, one)));
-        stmts.extend(added.iter().map(|one| key(ADD_SEEN_KEY, one)));
+        stmts.extend(removed.iter().map(|key| Stmt::new(DROP_KEY, args![self.account, key.0, key.1, id])));
+        if !added.is_empty() {
+            stmts.extend(add_seen_keys(&self.account.into(), id, &added));
+        }
         let version = old.map_or(0, |old| old.version) + i64::from(changed);
         Ok(Some(Old { version, digest, keys }))
     }

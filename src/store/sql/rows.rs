@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::driver::{Row, Value};
 use super::super::{Account, CollectionState, Kind, Known, StoreError};
-use super::words::Word;
+use super::words::{Word, fields_of_column};
 use crate::card::Card;
 use crate::card::field::{Field, FieldSet};
 use crate::ids::{
@@ -252,7 +252,7 @@ pub(super) fn maybe_link(row: &mut Row<'_>) -> Result<Option<Link>, StoreError> 
     let token = row.maybe_id()?;
     let revision = Revision(row.int()?);
     let converter = u16::try_from(row.int()?).map_err(|_| StoreError::Broken("a converter's number".to_owned()))?;
-    let mapped: FieldSet = row.json()?;
+    let mapped = fields_of_column(row.int()?);
     let pairs: Pairs = row.json()?;
     let ours: Card = row.json()?;
     let theirs = row.maybe_json()?.unwrap_or_else(|| ours.clone());

@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::super::{Kind, StoreError};
+use crate::card::field::{Field, FieldSet};
 use crate::crm::person::{Person, PersonState};
 use crate::sync::plan::{Deletion, Side};
 use crate::sync::view::{Answer, LinkState, Origin};
@@ -180,6 +181,49 @@ pub(super) fn of_query(text: &str) -> Vec<String> {
     words
 }
 
+/// The bit of each field in a column that holds a set of them: its place here, for ever. A new field goes to the end.
+const FIELD_BITS: &[Field] = &[
+    Field::Prefix,
+    Field::Given,
+    Field::Middle,
+    Field::Family,
+    Field::Suffix,
+    Field::PhoneticGiven,
+    Field::PhoneticMiddle,
+    Field::PhoneticFamily,
+    Field::Display,
+    Field::Nicknames,
+    Field::Organizations,
+    Field::Emails,
+    Field::Phones,
+    Field::Addresses,
+    Field::Urls,
+    Field::Messaging,
+    Field::Profiles,
+    Field::Relations,
+    Field::Birthday,
+    Field::Anniversary,
+    Field::Dates,
+    Field::Note,
+    Field::Gender,
+    Field::Pronouns,
+    Field::Languages,
+    Field::Categories,
+    Field::Photo,
+];
+
+/// A set of fields as it stands in a column.
+pub(super) fn fields_column(fields: FieldSet) -> i64 {
+    let bits = FIELD_BITS.iter().enumerate().filter(|(_, field)| fields.contains(**field));
+    bits.fold(0, |column, (place, _)| column | 1 << place)
+}
+
+/// The set of fields in a column.
+pub(super) fn fields_of_column(column: i64) -> FieldSet {
+    let bits = FIELD_BITS.iter().enumerate().filter(|(place, _)| column & (1 << place) != 0);
+    bits.map(|(_, field)| *field).collect()
+}
+
 /// The first text that no word with that beginning reaches.
 pub(super) fn end_of(prefix: &str) -> String {
     format!("{prefix}\u{10ffff}")
@@ -224,6 +268,18 @@ mod tests {
         for (kind, word) in Kind::ALL {
             assert_eq!((kind_word(*kind), Kind::of(word).unwrap()), (*word, *kind));
         }
+    }
+
+    #[test]
+    fn every_field_has_a_bit_of_its_own() {
+        for field in Field::ALL.iter().copied() {
+            let only: FieldSet = [field].into_iter().collect();
+            assert_eq!(fields_column(only).count_ones(), 1, "{field:?}");
+            assert_eq!(fields_of_column(fields_column(only)), only);
+        }
+        assert_eq!(fields_of_column(fields_column(FieldSet::all())), FieldSet::all());
+        let column = fields_column([Field::Given, Field::Photo].into_iter().collect());
+        assert_eq!(column, 1 << 1 | 1 << 26, "what is stored keeps its meaning");
     }
 
     #[test]
