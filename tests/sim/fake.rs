@@ -622,9 +622,8 @@ impl Server {
                 let image = self.image(card);
                 for field in mask.iter().filter(|f| self.caps.writes.contains(*f)) {
                     if moved && field.shape() == Shape::Many {
-                        let (mut sent, mut there) = (before.body.clone(), before.body.clone());
+                        let (mut sent, there) = (before.body.clone(), now_there.clone());
                         sent.set(field, card.get(field));
-                        there.set(field, now_there.get(field));
                         let ours = |_| Judged { side: Side::Ours, ours_at: None, theirs_at: None };
                         let (merged, _) = three_way(&before.body, &sent, &there, &ours);
                         now_there.set(field, self.image(&merged).get(field));
