@@ -98,7 +98,9 @@ pub enum SyncError {
     #[error("the lease on the account was lost")]
     LeaseLost,
     /// It was asked to end; the next run goes on from what is stored.
-    #[error("the run was interrupted, as the daemon stops; the next one goes on where it was")]
+    #[error(
+        "interrupted, since the daemon stops or somebody changes the account; the next run goes on where this one was"
+    )]
     Stopped,
     /// The provider could not be read or written to.
     #[error(transparent)]
