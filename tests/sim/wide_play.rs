@@ -236,7 +236,7 @@ impl Play {
                     }
                 }
             }
-            Wide::Backup => self.backup = Some(self.world.driver.inner().copy()),
+            Wide::Backup => self.backup = self.world.driver.inner().copy(),
             Wide::Restore => self.restore(),
             Wide::Lag { site, part } => {
                 let site = self.site(*site);
