@@ -229,7 +229,10 @@ fn environment<K: Into<OsString>, V: Into<OsString>>(
     let mut given = Vec::new();
     for (name, value) in env {
         let Ok(name) = name.into().into_string() else { continue };
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            problems.extend(meant(name, defaults));
+            continue;
+        };
         let key = rest.to_ascii_lowercase().replace("__", ".");
         let origin = Origin::Environment(name);
         let Ok(text) = value.into().into_string() else {
@@ -250,6 +253,15 @@ fn environment<K: Into<OsString>, V: Into<OsString>>(
     // The environment has no order of its own; problems are told in one.
     given.sort_by(|a, b| a.0.cmp(&b.0));
     given
+}
+
+/// A variable that is like one of ours but for its underscores: it would do nothing, and nobody would know why.
+fn meant(name: String, defaults: &BTreeMap<String, ValueKind>) -> Option<Problem> {
+    let rest = name.strip_prefix("CONTACTD_")?.to_ascii_lowercase();
+    let plain = |text: &str| text.replace("__", "_").replace('.', "_");
+    let key = defaults.keys().find(|key| plain(key) == plain(&rest))?.clone();
+    let why = format!("it does nothing like that; write {PREFIX}{}", key.replace('.', "__").to_ascii_uppercase());
+    Some(Problem { key, origin: Origin::Environment(name), why })
 }
 
 /// What is wrong with that value, if anything, and what is allowed.

@@ -177,7 +177,7 @@ mod tests {
     fn ids_survive_their_text() {
         let id = PersonId(Uuid::from_u128(0x0193_a5b2_7c1e_7000_8000_0000_0000_0001));
         assert_eq!(id.to_string().parse::<PersonId>(), Ok(id));
-        assert!("ann".parse::<PersonId>().unwrap_err().to_string().contains("'ann' is not a PersonId"));
+        assert!("ann".parse::<PersonId>().unwrap_err().to_string().contains("'ann' is not the id of a person;"));
     }
 
     #[test]

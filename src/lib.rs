@@ -14,6 +14,8 @@ pub mod daemon;
 pub mod engine;
 pub mod ids;
 pub mod maintenance;
+#[doc(hidden)]
+pub mod mutant;
 pub mod provider;
 pub mod seal;
 pub mod secret;

@@ -29,12 +29,20 @@ fn run(cli: Cli) -> Result<Exit, (Exit, String)> {
     let failed = |error: std::io::Error| (Exit::Failed, error.to_string());
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed);
     match &cli.command {
-        Command::Config(ConfigCommand::Check) => read().map(|_| say("the configuration is fine\n")),
+        Command::Config(ConfigCommand::Check) => {
+            let of = path.as_ref().map_or("no file, the defaults hold".to_owned(), |path| path.display().to_string());
+            read().map(|_| say(&format!("the configuration is fine ({of})\n")))
+        }
         Command::Config(ConfigCommand::Show) => read().map(|config| say(&config::show(&config))),
         Command::Doctor => {
             let (check, config) = daemon::doctor::configuration(path.as_deref());
             let socket = cli.socket.clone().or_else(|| config.as_ref().map(|config| config.control.socket.clone()));
-            let from_here = || config.as_ref().map(daemon::doctor::from_here).unwrap_or_default();
+            // The socket of another daemon says nothing of this configuration's store.
+            let other = cli.socket.is_some();
+            let from_here = |runs: bool| match &config {
+                Some(config) if !(runs && other) => daemon::doctor::from_here(config, runs),
+                _ => Vec::new(),
+            };
             let look = cli::doctor(&cli, check, socket.as_deref(), from_here);
             runtime()?.block_on(Box::pin(look)).map_err(|error| (error.exit, error.says))
         }

@@ -109,7 +109,7 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
 pub(super) async fn doctor(
     config: Check,
     client: Option<&Client>,
-    from_here: impl FnOnce() -> Vec<Check>,
+    from_here: impl FnOnce(bool) -> Vec<Check>,
     style: Style,
 ) -> Result<Exit, CliError> {
     let mut checks = vec![config];
@@ -119,14 +119,17 @@ pub(super) async fn doctor(
     };
     let mut exit = None;
     match asked {
-        Some(Ok(told)) => checks.extend(told),
+        Some(Ok(told)) => {
+            checks.extend(told);
+            checks.extend(from_here(true));
+        }
         Some(Err(error)) if error.exit == Exit::Unreachable => {
             exit = Some(Exit::Unreachable);
             checks.push(Check { name: "daemon".to_owned(), ok: false, says: error.says });
-            checks.extend(from_here());
+            checks.extend(from_here(false));
         }
         Some(Err(error)) => return Err(error),
-        None => checks.extend(from_here()),
+        None => checks.extend(from_here(false)),
     }
     style.answer(&checks, |checks| show::checks(checks));
     let well = checks.iter().all(|check| check.ok);
@@ -376,6 +379,10 @@ async fn held(command: HeldCommand, client: &Client, style: Style) -> Result<Exi
             ids.iter().map(read).collect::<Result<_, _>>()?
         }
     };
+    if ids.is_empty() {
+        style.answer(&0, |_| "no deletions wait".to_owned());
+        return Ok(Exit::Ok);
+    }
     let answered: usize = client.post("/held", Some(&HeldAnswer { ids, answer })).await?;
     style.answer(&answered, |n| {
         format!("{} answered; they are carried out now", show::number(*n, "deletion is", "deletions are"))

@@ -87,7 +87,8 @@ pub async fn run(cli: Cli, socket: &Path) -> Result<Exit, CliError> {
 }
 
 /// Looks at everything that can be wrong. `config` is what was found about the configuration; `socket` is the daemon's, as
-/// far as it is known; `from_here` looks at what can be seen without a daemon.
+/// far as it is known; `from_here`
+/// looks at what can be seen from outside, told whether the daemon answers.
 ///
 /// # Errors
 /// When the daemon refuses.
@@ -95,7 +96,7 @@ pub async fn doctor(
     cli: &Cli,
     config: Check,
     socket: Option<&Path>,
-    from_here: impl FnOnce() -> Vec<Check>,
+    from_here: impl FnOnce(bool) -> Vec<Check>,
 ) -> Result<Exit, CliError> {
     let client = socket.map(|socket| Client::new(socket, cli.act_as.clone()));
     commands::doctor(config, client.as_ref(), from_here, Style { json: cli.json, bars: false }).await

@@ -83,6 +83,18 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
+fn a_variable_that_is_almost_one_of_ours_is_told() {
+    let said = |name: &str| load(None, [(name, "5m")]).err().map(|error| error.to_string());
+    for name in ["CONTACTD_SYNC_INTERVAL", "CONTACTD_SYNC__INTERVAL"] {
+        assert!(said(name).unwrap().contains("write CONTACTD__SYNC__INTERVAL"), "{name}");
+    }
+    assert!(said("CONTACTD_SYNC_PAGE_SIZE").unwrap().contains("write CONTACTD__SYNC__PAGE_SIZE"));
+    for name in ["CONTACTD_CONFIG", "CONTACTD_SOCKET", "CONTACTD_SIM_SEEDS", "SYNC_INTERVAL"] {
+        assert_eq!(said(name), None, "{name}");
+    }
+}
+
+#[test]
 fn bad_settings_are_told_with_key_source_and_what_is_allowed() {
     // (key, value as TOML, parts of what is said).
     let table: &[(&str, &str, &[&str])] = &[

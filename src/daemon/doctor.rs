@@ -36,15 +36,17 @@ pub fn read(path: Option<&Path>, env: impl IntoIterator<Item = (OsString, OsStri
     Ok(config)
 }
 
-/// Everything that can be seen from here.
-pub fn from_here(config: &Config) -> Vec<Check> {
+/// What can be seen from here: of what the daemon does not look at itself, and where none runs, of everything.
+pub fn from_here(config: &Config, runs: bool) -> Vec<Check> {
     let key_file = &config.secrets.key_file;
     let mut checks = match &config.store.url {
+        StoreUrl::Sqlite(store) if runs => return vec![check("store folder", folder(store))],
         StoreUrl::Sqlite(store) => vec![
             check("key file", key(key_file, store.exists())),
             check("store", file(store)),
             check("store folder", folder(store)),
         ],
+        StoreUrl::Postgres(_) if runs => return Vec::new(),
         // Whether something is in it, only the database can say.
         url @ StoreUrl::Postgres(_) => vec![
             check("key file", key(key_file, false)),

@@ -100,7 +100,9 @@ pub(crate) fn with_password(
 
 /// A name that no other process has, on whatever machine, nor this one after a restart.
 fn name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // systemd may hide the first from us.
+    let names = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let host = names.into_iter().find_map(|name| std::fs::read_to_string(name).ok()).unwrap_or_default();
     let host = if host.trim().is_empty() { "host" } else { host.trim() };
     let random = uuid::Uuid::new_v4().simple().to_string();
     format!("{host}/{}/{}", std::process::id(), &random[..8])
@@ -120,6 +122,12 @@ async fn keep(clock: Arc<SharedClock>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_processes_hold_a_lease_under_one_name() {
+        let (one, other) = (name(), name());
+        assert!(one != other && one.contains(&format!("/{}/", std::process::id())), "{one} {other}");
+    }
 
     #[test]
     fn a_password_comes_from_a_credential_or_a_file_that_nobody_else_can_read() {

@@ -108,7 +108,9 @@ pub enum SyncError {
     #[error("the lease on the account was lost")]
     LeaseLost,
     /// It was asked to end; the next run goes on from what is stored.
-    #[error("the run was interrupted, as the daemon stops; the next one goes on where it was")]
+    #[error(
+        "interrupted, since the daemon stops or somebody changes the account; the next run goes on where this one was"
+    )]
     Stopped,
     /// The provider could not be read or written to.
     #[error(transparent)]
@@ -370,7 +372,8 @@ impl Running<'_> {
     /// Whether a send that starts now is over before the lease is.
     async fn may_send(&mut self) -> Result<(), SyncError> {
         self.keep_lease().await?;
-        if self.lease.until.since(self.now()) > self.engine.options.send_deadline {
+        let late = crate::mutant::on("send.after_the_lease");
+        if late || self.lease.until.since(self.now()) > self.engine.options.send_deadline {
             Ok(())
         } else {
             Err(SyncError::LeaseLost)

@@ -91,6 +91,7 @@ impl Running<'_> {
             if !aliases.is_empty() {
                 with_photos(&mut decision, &aliases);
             }
+            crate::mutant::reached(&decision);
             Decided { key, subject, decision }
         };
         let mut decided: Vec<Decided> = page.into_iter().map(decide).collect();

@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Running, SyncError};
 use crate::card::field::Field;
 use crate::ids::{RemoteId, Timestamp};
+use crate::mutant;
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
 use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
+use crate::sync::diff::Diff;
+use crate::sync::operation::Effect;
 use crate::sync::settings::Scope;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
 
@@ -97,7 +100,7 @@ impl Running<'_> {
             // gone by now, and its cursor will not tell.
             if collection.cursor.is_none() && !matches!(collection.listing, Some((_, Some(_)))) {
                 self.same_mailbox().await?;
-                collection.generation += 1;
+                collection.generation += i64::from(!mutant::on("pull.go_on_under_the_old_generation"));
                 collection.listing = Some((self.now(), None));
                 let mut commit = self.commit();
                 commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
@@ -168,7 +171,7 @@ impl Running<'_> {
         let known = self.store().listing(self.account.id, &collection.id, None, 1).await?;
         let now = self.now();
         let since = *collection.doubted.get_or_insert(now);
-        if known.is_empty() || now.since(since) >= DOUBT {
+        if known.is_empty() || now.since(since) >= DOUBT || mutant::on("pull.believe_an_empty_listing") {
             return Ok(false);
         }
         collection.listing = None;
@@ -374,6 +377,9 @@ impl Running<'_> {
                     let key = SubjectKey::Record(at.id.clone());
                     let attempts = self.failures.get(&key).copied().unwrap_or(0);
                     let reason = "the server lists it and does not show it";
+                    if mutant::on("pull.skip_what_is_not_shown") {
+                        continue;
+                    }
                     if attempts < UNSHOWN {
                         self.unshown = true;
                         commit.changes.push(self.failed(key, reason.to_owned()));
@@ -416,7 +422,11 @@ impl Running<'_> {
                 .into_iter()
                 .map(|k| RemoteRef { collection: collection.id.clone(), id: k.id, etag: k.etag })
                 .collect();
-            let rows = self.fetched(&refs).await?;
+            let rows = if mutant::on("pull.unnamed_is_gone") {
+                Rows { seen: refs.into_iter().map(|at| Seen::Gone(at.id)).collect(), blobs: Vec::new() }
+            } else {
+                self.fetched(&refs).await?
+            };
             self.observe(collection, rows, &mut affected).await?;
         }
         self.regroup(collection, affected).await
@@ -463,6 +473,7 @@ impl Running<'_> {
         self.handle.tell(|progress| progress.read += ids.len() as u64);
         let before = self.store().seen(self.account.id, &ids).await?;
         let mut commit = self.commit();
+        let mut effects = Vec::new();
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
         for id in &ids {
             let key = SubjectKey::Record(id.clone());
@@ -482,7 +493,7 @@ impl Running<'_> {
             let uids: Vec<String> = new.keys().cloned().collect();
             for (uid, former) in self.store().gone_by_uid(self.account.id, &uids).await? {
                 if let Some(id) = new.get(&uid) {
-                    self.follow_former(&former, id, &mut commit).await?;
+                    self.follow_former(&former, id, &mut commit, &mut effects).await?;
                 }
             }
         }
@@ -497,7 +508,7 @@ impl Running<'_> {
             {
                 seen = Seen::Outside { at, groups, uid };
             }
-            if let Some(row) = self.admit(seen, before, &mut commit, affected).await? {
+            if let Some(row) = self.admit(seen, before, &mut commit, &mut effects, affected).await? {
                 stored.push(row);
             }
         }
@@ -508,7 +519,7 @@ impl Running<'_> {
             rows: stored,
             echo: false,
         });
-        self.store_all(commit, Vec::new()).await
+        self.store_all(commit, effects).await
     }
 
     /// One observation: what of it is stored.
@@ -517,12 +528,13 @@ impl Running<'_> {
         seen: Seen,
         before: Option<StoredSeen>,
         commit: &mut Commit,
+        effects: &mut Vec<Effect>,
         affected: &mut BTreeSet<String>,
     ) -> Result<Option<(Seen, BTreeMap<Field, Timestamp>)>, SyncError> {
         match seen {
             Seen::Present(record) => {
                 for former in record.formerly.iter().filter(|id| **id != record.at.id) {
-                    self.follow_former(former, &record.at.id, commit).await?;
+                    self.follow_former(former, &record.at.id, commit, effects).await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)
@@ -537,6 +549,9 @@ impl Running<'_> {
             // short in between reads it anew, and misses nobody.
             Seen::Roster(roster) => {
                 affected.extend(self.membership.change(&roster.at.id.clone(), Some(roster.clone())));
+                if mutant::on("membership.store_the_roster_first") {
+                    return Ok(Some((Seen::Roster(roster), BTreeMap::new())));
+                }
                 self.rosters_due.push(Seen::Roster(roster));
                 Ok(None)
             }
@@ -583,16 +598,33 @@ impl Running<'_> {
     }
 
     /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record
-    /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so.
-    async fn follow_former(&mut self, former: &RemoteId, now: &RemoteId, commit: &mut Commit) -> Result<(), SyncError> {
+    /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so. Where another link speaks
+    /// for the record already, a user has made one record of two there: that deletes nobody, so that this link only ends.
+    async fn follow_former(
+        &mut self,
+        former: &RemoteId,
+        now: &RemoteId,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SyncError> {
         if former == now {
             return Ok(());
         }
-        let subjects = self.store().subjects(self.account.id, &[SubjectKey::Record(former.clone())]).await?;
-        for link in subjects.into_iter().filter_map(|s| s.link).filter(|l| l.remote.as_ref() == Some(former)) {
-            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
-            commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
+        let keys = [SubjectKey::Record(former.clone()), SubjectKey::Record(now.clone())];
+        let mut links = self.store().subjects(self.account.id, &keys).await?.into_iter().map(|subject| subject.link);
+        let (moves, stays) = (links.next().flatten(), links.next().flatten());
+        let Some(mut link) = moves.filter(|l| l.remote.as_ref() == Some(former)) else { return Ok(()) };
+        let speaks = |other: &Link| other.id != link.id && other.state.is_open() && other.remote.as_ref() == Some(now);
+        let comes = |change: &Change| matches!(change, Change::PutLink(other) if speaks(other));
+        if link.state.is_open() && (stays.as_ref().is_some_and(speaks) || commit.changes.iter().any(comes)) {
+            let state = Diff::new(Some(link.state), Some(LinkState::Unlinked));
+            effects.push(Effect::Link { link: link.id, account: link.account, person: link.person, state });
+            link.state = LinkState::Unlinked;
+            commit.changes.push(Change::PutLink(Box::new(link)));
+            return Ok(());
         }
+        commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
+        commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
         Ok(())
     }
 

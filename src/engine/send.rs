@@ -146,6 +146,10 @@ impl Running<'_> {
                     commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
                     self.unfinished = true;
                 }
+                Outcome::Unknown if crate::mutant::on("send.forget_what_was_not_answered") => {
+                    commit.changes.push(Change::CloseIntent(intent.id));
+                    commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+                }
                 Outcome::Unknown | Outcome::Landed(_) => self.unfinished = true,
             }
         }
@@ -257,7 +261,8 @@ impl Running<'_> {
             echo: true,
         });
         commit.changes.push(Change::PutLink(Box::new(link)));
-        commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
+        let edited = if crate::mutant::on("send.settle_whatever_was_edited") { i64::MAX } else { intent.revision.0 };
+        commit.changes.push(Change::SettlePerson(account, intent.person, crate::ids::Revision(edited)));
         // Where something else changed there meanwhile, the echo is the first to show it: a remote change, to be looked at.
         if differs {
             commit.changes.push(Change::UnsettleRecord(account, id));

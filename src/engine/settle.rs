@@ -95,7 +95,11 @@ impl Running<'_> {
                         self.joining.insert(record.at.id.clone());
                         self.close_stored(intent, Shown::Later, record, &mut commit, &mut effects).await?;
                     }
-                    Found::NotThere if by_name || intent.missed > 0 => resend.push(intent.clone()),
+                    Found::NotThere
+                        if by_name || intent.missed > 0 || crate::mutant::on("settle.send_again_without_a_look") =>
+                    {
+                        resend.push(intent.clone());
+                    }
                     Found::NotThere => {
                         commit.changes.push(Change::MissIntent(intent.id));
                         self.unfinished = true;
@@ -170,7 +174,8 @@ impl Running<'_> {
                 (Fetched::There(Seen::Present(record), blobs), Send::Update | Send::SetPhoto) => {
                     commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
                     let unchanged = record.at.etag.is_some() && record.at.etag == before.at.etag;
-                    if unchanged || !echo::has_landed(&intent.sent, &before.body, intent.mask, &record.body) {
+                    let open = unchanged || !echo::has_landed(&intent.sent, &before.body, intent.mask, &record.body);
+                    if open && !crate::mutant::on("settle.an_unknown_update_landed") {
                         // It did not land. What is there now decides, with the person as it is now.
                         self.close_open(intent, &mut commit);
                         again.push(record.at);

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use crate::card::Card;
 use crate::card::field::{Element, Field, FieldSet, FieldValue, Shape, Value};
 use crate::ids::Timestamp;
+use crate::mutant;
 use crate::sync::caps::Capabilities;
 use crate::sync::plan::{About, Clash, Side};
 use crate::sync::view::{Base, Pairs, Withheld};
@@ -155,7 +156,8 @@ fn merge_field(field: Field, base: Option<&Base>, ours: &Card, theirs: &Card, ru
         decide::decide(slot, &flow);
     }
     let clashes = out.clashes.len();
-    out.clashes.extend(slots.iter().filter_map(|s| clash(field, s.clash.as_ref()?, stands, judged)));
+    let kept = slots.iter().take(if mutant::on("merge.forget_the_loser") { 0 } else { usize::MAX });
+    out.clashes.extend(kept.filter_map(|s| clash(field, s.clash.as_ref()?, stands, judged)));
     if stands == Side::Undecided && out.clashes.len() > clashes {
         // The field flows nowhere until a person has chosen; a base that knows nothing of it must not seem to.
         if let Some(base) = base {
@@ -170,7 +172,7 @@ fn merge_field(field: Field, base: Option<&Base>, ours: &Card, theirs: &Card, ru
     if !out.ours.same(ours, field) {
         out.take.insert(field);
     }
-    if outward && !out.theirs.same(theirs, field) {
+    if outward && !out.theirs.same(theirs, field) && !(field == Field::Phones && mutant::on("merge.send_nothing")) {
         out.send.insert(field);
     } else {
         out.theirs.set(field, theirs.get(field));
@@ -215,7 +217,9 @@ fn write_back(field: Field, mut slots: Vec<Slot>, out: &mut Merged) {
     slots.sort_by_key(|s| (s.ro.is_none(), place(&s.o), place(&s.t), place(&s.bo)));
     let agreed = lay(&slots, |s| s.nbo.as_ref(), |s| Some((s.nbt.as_ref()?, (place(&s.bt), place(&s.t)))));
     set(&mut out.base.ours, field, agreed.ours);
-    set(&mut out.base.theirs, field, agreed.theirs);
+    if !mutant::on("merge.take_it_twice") {
+        set(&mut out.base.theirs, field, agreed.theirs);
+    }
     out.base.pairs.set(field, agreed.both, agreed.withheld);
     let result = lay(&slots, |s| s.ro.as_ref(), |s| Some((s.rt.as_ref()?, (place(&s.t), place(&s.o)))));
     set(&mut out.ours, field, result.ours);

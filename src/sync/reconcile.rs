@@ -7,6 +7,7 @@ use crate::card::Card;
 use crate::card::field::{Field, FieldSet};
 use crate::crm::person::PersonState;
 use crate::ids::UserId;
+use crate::mutant;
 use crate::sync::caps::Capabilities;
 use crate::sync::echo;
 use crate::sync::merge::{self, Judged, Rules};
@@ -39,7 +40,11 @@ impl Facts<'_> {
     }
     /// Fields that may flow to the provider.
     pub fn outgoing(&self) -> FieldSet {
-        if self.two_way() { self.settings.mapping.outgoing().and(self.caps.writes) } else { FieldSet::NONE }
+        if self.two_way() || mutant::on("reconcile.write_in_one_way") {
+            self.settings.mapping.outgoing().and(self.caps.writes)
+        } else {
+            FieldSet::NONE
+        }
     }
 }
 
@@ -120,7 +125,7 @@ fn linked(
             _ => waits(Waits::Purged),
         };
     }
-    if !person.access {
+    if !person.access && !mutant::on("reconcile.ignore_access") {
         let mut decision = waits(Waits::Frozen);
         // Over a link that left the sync group nothing flows either way; that it left must not be forgotten.
         if link.state == LinkState::Live {
@@ -135,6 +140,7 @@ fn linked(
         (Seen::Gone(_), LinkState::Left) => {
             steps(vec![Step::State(if person.person.is_live() { LinkState::Unlinked } else { LinkState::Deleted })])
         }
+        (Seen::Outside { .. }, _) if mutant::on("reconcile.leaving_is_deletion") => gone(subject, link, person, facts),
         (Seen::Outside { .. }, _) => left(subject, link, person, facts),
         (Seen::Gone(_), _) => gone(subject, link, person, facts),
         (Seen::Present(record), _) => present(subject, link, record, person, facts),
@@ -184,7 +190,8 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
         return settle_present(subject, &link.base, record, person, facts, decision, Step::Rebase);
     }
     let own = person.person.owner == facts.user;
-    let entitled = link.origin == Origin::Ours
+    let entitled = mutant::on("reconcile.delete_without_authority")
+        || link.origin == Origin::Ours
         || by == Some(facts.user)
         || (own && (by.is_none() || person.trashed_with_authority));
     if !entitled {
@@ -274,7 +281,8 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
     if !person.person.is_live() {
         return steps(vec![Step::State(LinkState::Deleted)]);
     }
-    let edited = echo::edited_here(&link.base, &person.person.card, facts.outgoing());
+    let edited = !mutant::on("reconcile.delete_beats_edit")
+        && echo::edited_here(&link.base, &person.person.card, facts.outgoing());
     let rejected = subject.held == Some(Some(Answer::Rejected));
     if facts.two_way() && (edited || rejected) {
         let mut decision = steps(vec![Step::State(LinkState::Deleted)]);
@@ -371,8 +379,9 @@ fn delete_here(subject: &Subject, person: &PersonFacts, facts: &Facts<'_>, end: 
         DeletePolicy::Propagate | DeletePolicy::Ask => {}
     }
     // Only the owner's own accounts may trash a person, and only while nobody else's shows it.
-    let theirs_alone = person.person.owner == facts.user
-        && person.elsewhere.iter().all(|l| l.user == facts.user || !l.state.is_open());
+    let theirs_alone = mutant::on("reconcile.trash_a_colleagues_person")
+        || person.person.owner == facts.user
+            && person.elsewhere.iter().all(|l| l.user == facts.user || !l.state.is_open());
     if theirs_alone { steps(vec![Step::TrashLocal, Step::State(end)]) } else { steps(vec![Step::State(survives)]) }
 }
 
@@ -466,10 +475,10 @@ fn push(person: &PersonFacts, meeting: Meeting, facts: &Facts<'_>) -> Decision {
     if facts.settings.push == Push::Linked || person.person.owner != facts.user || !person.access {
         return waits(Waits::NotPushed);
     }
-    if !facts.complete {
+    if !facts.complete && !mutant::on("reconcile.push_before_the_first_listing") {
         return waits(Waits::FirstListing);
     }
-    if meeting == Meeting::InQuestion {
+    if meeting == Meeting::InQuestion && !mutant::on("reconcile.push_in_question") {
         return waits(Waits::Ambiguous);
     }
     create(person, facts)

@@ -38,7 +38,8 @@ fn checks(app: &TestApp, code: i32) -> std::collections::BTreeMap<String, (bool,
 async fn doctor_finds_what_is_wrong_without_a_daemon() {
     use std::os::unix::fs::PermissionsExt;
     let mut app = TestApp::new().await;
-    assert!(checks(&app, 0).values().all(|(ok, _)| *ok));
+    let all = checks(&app, 0);
+    assert!(all.values().all(|(ok, _)| *ok) && all.contains_key("store folder"), "{all:?}");
     app.stop();
     let mode = |name: &str, mode| {
         std::fs::set_permissions(app.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
@@ -105,6 +106,7 @@ async fn a_lost_key_is_said_at_once_and_its_backup_mends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_printed_for_people() {
     let app = TestApp::new().await;
+    assert!(app.plain(&["config", "check"]).out.contains("contactd.toml"));
     assert!(app.plain(&["status"]).out.contains("contactd account add"));
     assert!(app.plain(&["refresh"]).out.contains("no account is active"));
     assert!(app.plain(&["refresh", "--wait"]).out.contains("no account is active"));
@@ -124,6 +126,7 @@ async fn what_is_printed_for_people() {
         (&["people", "show", "x"], "is not the id of a person"),
         (&["held", "confirm", "x"], "is not the id of a held"),
         (&["people", "list", "--limit", "0"], "a number from 1"),
+        (&["account", "set", ICLOUD, "--map", "note=bad"], "none of both, in, out, off"),
         (&["account", "set", ICLOUD], "say what changes"),
         (&["users", "set", "ann@example.com"], "say what changes"),
         (&["account", "add", "x@example.com", "--user", "ann@example.com", "--password-file", "/no/file"], "/no/file"),

@@ -127,10 +127,13 @@ fn program() -> Shown<PathBuf> {
     let me = std::env::current_exe()?;
     let folder = me.parent().and_then(Path::parent).ok_or("the demo has no folder")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--bin", "contactd"]);
+    // Together with this example, so that what it was built from serves the program too: alone, the program would be built
+    // without the features that tests want of a library, and with it half of everything once more.
+    build.args(["build", "--quiet", "--bin", "contactd", "--example", "demo"]);
     if folder.ends_with("release") {
         build.arg("--release");
     }
+    println!("Building the program itself; the first time that takes a minute or two.");
     if !build.status()?.success() {
         return Err("contactd can't be built".into());
     }

@@ -6,8 +6,8 @@ use contactd::store::{Change, Store};
 use contactd::sync::settings::{GuardSettings, Settings};
 use contactd::sync::view::LinkState;
 
-use super::fake::{carddav, plain};
 use super::history::card;
+use super::kinds::{carddav, plain};
 use super::world::{HOUR, World, now};
 
 fn two_books() -> World {

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// How often, by name.
-pub type Counts = BTreeMap<&'static str, u64>;
+pub type Counts = BTreeMap<String, u64>;
 
 thread_local! {
-    static COUNTS: RefCell<Counts> = const { RefCell::new(Counts::new()) };
+    static COUNTS: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// It was reached.
@@ -17,12 +17,17 @@ pub fn hit(name: &'static str) {
 
 /// What this thread reached since it was last asked.
 pub fn take() -> Counts {
-    COUNTS.with_borrow_mut(std::mem::take)
+    let counts = COUNTS.with_borrow_mut(std::mem::take);
+    #[allow(unused_mut, reason = "decisions are counted only where the feature is built in")]
+    let mut counts: Counts = counts.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
+    #[cfg(feature = "mutations")]
+    add(&mut counts, &contactd::mutant::take());
+    counts
 }
 
 /// Adds up.
 pub fn add(to: &mut Counts, more: &Counts) {
     for (name, n) in more {
-        *to.entry(name).or_default() += n;
+        *to.entry(name.clone()).or_default() += n;
     }
 }

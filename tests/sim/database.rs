@@ -36,9 +36,26 @@ impl Memory {
         what(self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().expect("there until it is dropped"))
     }
 
-    /// A backup.
-    pub fn copy(&self) -> Copy {
+    /// One column of text of what a question finds.
+    pub fn texts(&self, sql: &str) -> Vec<String> {
+        if let Some(postgres) = &self.1 {
+            // A driver takes statements that live for ever; what a test leaks ends with it.
+            let question = Stmt::new(Box::leak(sql.to_owned().into_boxed_str()), Vec::new());
+            let rows = super::exec::now(postgres.run(vec![question])).unwrap();
+            return rows[0].iter().map(|mut row| row.text().unwrap().to_owned()).collect();
+        }
         self.with(|conn| {
+            let mut select = conn.prepare_cached(sql).unwrap();
+            select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        })
+    }
+
+    /// A backup; none of PostgreSQL, which has its own.
+    pub fn copy(&self) -> Option<Copy> {
+        if self.1.is_some() {
+            return None;
+        }
+        Some(self.with(|conn| {
             let rows = |table: String| {
                 let mut select = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
                 let width = select.column_count();
@@ -47,7 +64,7 @@ impl Memory {
                 (table, rows)
             };
             Copy(tables(conn).into_iter().map(rows).collect())
-        })
+        }))
     }
 
     /// The backup is restored: whatever came after it is forgotten.

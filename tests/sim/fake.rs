@@ -3,12 +3,12 @@
 //! Stricter than reality: it refuses a create under a name that exists, an update at another version than it stands at
 //! (where it guards), and any write at all when the test forbids them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use contactd::card::Card;
-use contactd::card::field::{Field, FieldSet, FieldValue, Shape};
+use contactd::card::field::{Field, FieldValue, Shape};
+use contactd::card::{Card, Photo};
 use contactd::ids::{CollectionId, Cursor, Etag, GroupId, PageToken, RemoteId, Timestamp, Token};
 use contactd::provider::{
     Blob, Changes, Collection, Fetched, Found, From, Group, Listed, Mailbox, Next, Outcome, Provider, ProviderError,
@@ -19,6 +19,9 @@ use contactd::sync::merge::{Judged, three_way};
 use contactd::sync::plan::Side;
 use contactd::sync::view::{RemoteRecord, RemoteRef, Roster, Seen};
 use mock_providers::book::{Book, Change, Condition, Cursor as BookCursor, CursorError, Entry, EtagStyle};
+
+use super::cover::hit;
+use super::oracle::marks;
 
 pub const COLLECTION: &str = "book";
 const TOKEN: &str = "token";
@@ -40,6 +43,16 @@ pub struct Faults {
     pub refuse_page: u32,
     /// The next write is refused by its content.
     pub refuse_write: u32,
+    /// The next create is refused, as by a book that may be changed and not added to.
+    pub refuse_create: u32,
+    /// The next further page of a listing fails, with more to come.
+    pub cut_listing: u32,
+    /// The next requests fail: the sign-in was revoked, and a person has to come.
+    pub revoked: bool,
+    /// So many requests fail: the server is away, and says when to come back.
+    pub away: u32,
+    /// The group cards are left out of the next listings.
+    pub hide_groups: u32,
     /// The n-th write from now: the machine stops, after (true) or before (false) it is stored.
     pub crash_at_send: Option<(u32, bool)>,
 }
@@ -61,6 +74,31 @@ pub struct Manner {
     pub echoes: bool,
     /// Tells when a record was changed.
     pub tells_time: bool,
+    /// Tells it in whole seconds.
+    pub seconds: bool,
+    /// Pictures are stored as other ones than were sent.
+    pub recodes: bool,
+    /// Versions are not told.
+    pub no_etags: bool,
+    /// Cursors are refused after so many ms.
+    pub cursor_life: Option<u64>,
+}
+
+impl Manner {
+    /// Nothing out of the ordinary.
+    pub const PLAIN: Self = Self {
+        lists_only: false,
+        page: 5,
+        note: 10_000,
+        rewrites: false,
+        reorders: false,
+        echoes: true,
+        tells_time: true,
+        seconds: false,
+        recodes: false,
+        no_etags: false,
+        cursor_life: None,
+    };
 }
 
 /// The server behind one account.
@@ -83,6 +121,18 @@ pub struct Server {
     pub violations: Vec<String>,
     /// Set when the machine has stopped in the middle of a send.
     pub crashed: bool,
+    /// Values that must not come here: their people were hidden from this user before they were written.
+    pub forbidden: BTreeSet<String>,
+    /// Values that a write has overwritten which nobody can have seen: where there is no guard, there is no help.
+    pub blind: BTreeSet<String>,
+    /// When we deleted records.
+    pub deletes: Vec<u64>,
+    /// Which run reads and writes; counted by the world.
+    pub run: u64,
+    /// The run that last asked for a record by id.
+    looked: BTreeMap<String, u64>,
+    /// When the cursors were last made to expire by their age.
+    expired: u64,
 }
 
 impl Server {
@@ -100,13 +150,45 @@ impl Server {
             forbid_writes: false,
             violations: Vec::new(),
             crashed: false,
+            forbidden: BTreeSet::new(),
+            blind: BTreeSet::new(),
+            deletes: Vec::new(),
+            run: 0,
+            looked: BTreeMap::new(),
+            expired: 0,
         }
     }
 
-    fn request(&mut self) {
+    /// A server's clock is its own: it does not go back with ours.
+    pub fn tell_time(&mut self, now: u64) -> u64 {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn request(&mut self) -> Result<(), ProviderError> {
         self.requests += 1;
         let now = self.now;
         self.book.tick(now);
+        if self.manner.cursor_life.is_some_and(|life| now > self.expired + life) {
+            hit("fault: cursors expire by age");
+            self.expired = now;
+            self.book.expire_cursors();
+        }
+        if self.faults.revoked {
+            hit("fault: sign-in revoked");
+            return Err(error(Retry::AfterHuman));
+        }
+        if self.faults.away > 0 {
+            self.faults.away -= 1;
+            hit("fault: server away");
+            return Err(error(Retry::At(Timestamp(now as i64 + 60_000))));
+        }
+        Ok(())
+    }
+
+    /// Takes what blind writes have overwritten.
+    pub fn take_blind(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.blind)
     }
 
     pub fn card(entry: &Entry) -> Card {
@@ -114,7 +196,7 @@ impl Server {
     }
 
     /// What the server makes of a card that it is given.
-    fn image(&self, card: &Card) -> Card {
+    pub fn image(&self, card: &Card) -> Card {
         let mut stored = card.clone();
         for field in Field::ALL.iter().copied() {
             if !self.caps.writes.contains(field) {
@@ -131,6 +213,12 @@ impl Server {
         if self.manner.rewrites {
             stored.emails.iter_mut().for_each(|e| e.value = e.value.to_lowercase());
             stored.phones.iter_mut().for_each(|p| p.value.retain(|c| c != ' '));
+        }
+        if self.manner.recodes
+            && let Some(photo) = &mut stored.photo
+            && !photo.hash.ends_with('r')
+        {
+            photo.hash.push('r');
         }
         if self.manner.reorders {
             stored.emails.reverse();
@@ -166,14 +254,17 @@ impl Server {
             at: RemoteRef {
                 collection: COLLECTION.into(),
                 id: entry.id.as_str().into(),
-                etag: Some(Etag(entry.etag.clone())),
+                etag: (!self.manner.no_etags).then(|| Etag(entry.etag.clone())),
             },
             body: Self::card(entry),
             groups: match self.caps.membership {
                 Membership::Roster => Default::default(),
                 _ => entry.groups.iter().map(|g| GroupId(g.clone())).collect(),
             },
-            modified: self.manner.tells_time.then_some(Timestamp(entry.modified as i64)),
+            modified: self.manner.tells_time.then(|| {
+                let modified = entry.modified as i64;
+                Timestamp(if self.manner.seconds { modified / 1000 * 1000 } else { modified })
+            }),
             token,
             uid: (self.caps.membership == Membership::Roster).then(|| Self::uid(entry)),
             formerly: entry.former.iter().map(|f| RemoteId(f.clone())).collect(),
@@ -221,6 +312,11 @@ impl Fake {
     }
 }
 
+/// A picture's bytes; what they are does not matter.
+pub fn picture(of: &Photo) -> Blob {
+    Blob { hash: of.hash.clone(), media_type: of.media_type.clone(), bytes: of.hash.as_bytes().into() }
+}
+
 fn error(retry: Retry) -> ProviderError {
     ProviderError { scope: Scope::Account, retry, doing: "playing a fault", source: "a fault of the test".into() }
 }
@@ -254,12 +350,13 @@ impl Provider for Fake {
 
     async fn changes(&self, _: &CollectionId, from: From<'_>) -> Result<Changes, ProviderError> {
         let mut server = self.server.lock().unwrap();
-        server.request();
+        server.request()?;
         if server.crashed {
             return Err(error(Retry::Soon));
         }
         if server.faults.fail_changes > 0 {
             server.faults.fail_changes -= 1;
+            hit("fault: changes fail");
             return Err(error(Retry::Soon));
         }
         let limit = server.manner.page;
@@ -270,7 +367,13 @@ impl Provider for Fake {
                     From::Page(token) => {
                         if server.faults.refuse_page > 0 {
                             server.faults.refuse_page -= 1;
+                            hit("fault: page token refused");
                             return Err(error(Retry::Relist));
+                        }
+                        if server.faults.cut_listing > 0 {
+                            server.faults.cut_listing -= 1;
+                            hit("fault: listing cut short");
+                            return Err(error(Retry::Soon));
                         }
                         let rest = token.as_str().strip_prefix("l:").unwrap();
                         let (start, after) = rest.split_once(':').unwrap();
@@ -280,6 +383,7 @@ impl Provider for Fake {
                 };
                 if server.faults.empty_listing > 0 {
                     server.faults.empty_listing -= 1;
+                    hit("fault: empty listing");
                     (true, Vec::new(), Next::Done(Cursor(start)))
                 } else {
                     let page = server.book.list(after.as_deref(), limit);
@@ -301,6 +405,7 @@ impl Provider for Fake {
                 let page = match server.book.changes(since, limit) {
                     Ok(page) => page,
                     Err(CursorError::Expired | CursorError::Unknown | CursorError::Future) => {
+                        hit("fault: cursor expired");
                         return Err(error(Retry::Relist));
                     }
                 };
@@ -320,7 +425,18 @@ impl Provider for Fake {
             From::Start => unreachable!("handled above"),
         };
         let mut changes = Changes { full, seen: Vec::new(), listed: Vec::new(), blobs: Vec::new(), next };
+        let hide = server.faults.hide_groups > 0 && rows.iter().any(|row| matches!(row, Seen::Roster(_)));
+        if hide && full {
+            server.faults.hide_groups -= 1;
+            hit("fault: group cards left out");
+        }
         for row in rows {
+            if let Seen::Present(record) = &row {
+                changes.blobs.extend(record.body.photo.as_ref().map(picture));
+            }
+            if hide && full && matches!(row, Seen::Roster(_)) {
+                continue;
+            }
             match row.at() {
                 Some(at) if server.manner.lists_only => changes.listed.push(Listed { at: at.clone(), modified: None }),
                 _ => changes.seen.push(row),
@@ -331,18 +447,30 @@ impl Provider for Fake {
 
     async fn fetch(&self, of: &[RemoteRef]) -> Result<Vec<Fetched>, ProviderError> {
         let mut server = self.server.lock().unwrap();
-        server.request();
+        server.request()?;
         if server.crashed {
             return Err(error(Retry::Soon));
         }
         if server.faults.fetch_unknown > 0 {
             server.faults.fetch_unknown -= 1;
+            hit("fault: fetch answers nothing");
             return Ok(vec![Fetched::Unknown; of.len()]);
+        }
+        let run = server.run;
+        for at in of {
+            server.looked.insert(at.id.to_string(), run);
         }
         Ok(of
             .iter()
             .map(|at| match server.book.get(at.id.as_str()) {
-                Some(entry) => Fetched::There(server.seen(entry), Vec::new()),
+                Some(entry) => {
+                    let seen = server.seen(entry);
+                    let blobs = match &seen {
+                        Seen::Present(record) => record.body.photo.iter().map(picture).collect(),
+                        _ => Vec::new(),
+                    };
+                    Fetched::There(seen, blobs)
+                }
                 None => Fetched::Gone,
             })
             .collect())
@@ -350,7 +478,7 @@ impl Provider for Fake {
 
     async fn find(&self, _: &CollectionId, tokens: &[Token]) -> Result<Vec<Found>, ProviderError> {
         let mut server = self.server.lock().unwrap();
-        server.request();
+        server.request()?;
         if server.crashed {
             return Err(error(Retry::Soon));
         }
@@ -377,7 +505,9 @@ impl Provider for Fake {
 
     async fn write(&self, batch: &[Write]) -> Vec<Outcome> {
         let mut server = self.server.lock().unwrap();
-        server.request();
+        if server.request().is_err() {
+            return vec![Outcome::NotTried; batch.len()];
+        }
         batch.iter().map(|write| server.write(write)).collect()
     }
 }
@@ -387,20 +517,32 @@ impl Server {
         if self.crashed {
             return Outcome::Unknown;
         }
+        if self.now > write.by.0.max(0) as u64 {
+            hit("fault: too late to send");
+            return Outcome::NotTried;
+        }
         if self.forbid_writes {
             self.violations.push(format!("a write in one-way: {:?}", write.what));
         }
+        if self.faults.refuse_create > 0 && matches!(write.what, WriteKind::Create { .. }) {
+            self.faults.refuse_create -= 1;
+            hit("fault: create refused");
+            return Outcome::Refused("nothing may be added to this book".to_owned());
+        }
         if self.faults.refuse_write > 0 {
             self.faults.refuse_write -= 1;
+            hit("fault: write refused");
             return Outcome::Refused("a fault of the test".to_owned());
         }
         if self.faults.lose_before > 0 {
             self.faults.lose_before -= 1;
+            hit("fault: write lost");
             return Outcome::Unknown;
         }
         if let Some((left, stored)) = &mut self.faults.crash_at_send {
             if *left == 0 {
                 let stored = *stored;
+                hit(if stored { "fault: stopped after a send" } else { "fault: stopped before a send" });
                 self.faults.crash_at_send = None;
                 if stored {
                     self.take(write);
@@ -413,9 +555,28 @@ impl Server {
         let outcome = self.take(write);
         if self.faults.lose_after > 0 {
             self.faults.lose_after -= 1;
+            hit("fault: answer lost");
             return Outcome::Unknown;
         }
         outcome
+    }
+
+    /// A value that the account's user may not see must not come here (I10).
+    fn check_forbidden(&mut self, card: &Card) {
+        let all = marks(card);
+        self.check_marks(&all);
+    }
+
+    fn check_marks(&mut self, marks: &BTreeSet<String>) {
+        if let Some(secret) = marks.iter().find(|m| self.forbidden.contains(*m)) {
+            self.violations.push(format!("I10: {secret} came to a user from whom it is hidden"));
+        }
+    }
+
+    fn check_picture(&mut self, card: &Card, write: &Write) {
+        if card.photo.is_some() && write.photo.is_none() {
+            self.violations.push("a picture was to be written without its bytes".to_owned());
+        }
     }
 
     fn stored(&self, id: &str) -> Outcome {
@@ -430,9 +591,16 @@ impl Server {
                 let by_name = self.caps.token == TokenPlace::Name;
                 let id = if by_name { write.token.to_string() } else { self.book.mint("r") };
                 if self.book.get(&id).is_some() {
+                    hit("fault: create met its own record");
                     return self.stored(&id); // 412: adopt what is there
                 }
+                let twin = self.live().find(|e| Self::token(e) == Some(write.token)).map(|e| e.id.clone());
+                if let Some(twin) = twin {
+                    self.violations.push(format!("rule 14: created again beside {twin}"));
+                }
+                self.check_picture(card, write);
                 let image = self.image(card);
+                self.check_forbidden(&image);
                 self.store(&id, &image, Some(write.token));
                 let groups = groups.iter().map(|g| g.0.clone()).collect();
                 self.book.edit(&id, Condition::None, now, |e| e.groups = groups).unwrap();
@@ -447,15 +615,15 @@ impl Server {
                 if self.caps.guards_update && before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag) {
                     return Outcome::Stale;
                 }
-                let mut now_there = Self::card(entry);
+                let was_there = Self::card(entry);
+                let mut now_there = was_there.clone();
                 // Without a guard an adapter reads right before it writes, and merges into the lists that it replaces (R4).
                 let moved = before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag);
                 let image = self.image(card);
                 for field in mask.iter().filter(|f| self.caps.writes.contains(*f)) {
                     if moved && field.shape() == Shape::Many {
-                        let (mut sent, mut there) = (before.body.clone(), before.body.clone());
+                        let (mut sent, there) = (before.body.clone(), now_there.clone());
                         sent.set(field, card.get(field));
-                        there.set(field, now_there.get(field));
                         let ours = |_| Judged { side: Side::Ours, ours_at: None, theirs_at: None };
                         let (merged, _) = three_way(&before.body, &sent, &there, &ours);
                         now_there.set(field, self.image(&merged).get(field));
@@ -463,6 +631,19 @@ impl Server {
                         now_there.set(field, image.get(field));
                     }
                 }
+                if mask.contains(Field::Photo) {
+                    self.check_picture(card, write);
+                }
+                // What nobody of ours can have seen, and no guard kept us from.
+                let (seen, after) = (marks(&before.body), marks(&now_there));
+                let unseen = |mark: &String| !seen.contains(mark) && !after.contains(mark);
+                let lost: Vec<String> = marks(&was_there).into_iter().filter(unseen).collect();
+                if !lost.is_empty() {
+                    hit("fault: overwritten unseen");
+                    self.blind.extend(lost);
+                }
+                let new: BTreeSet<String> = after.difference(&marks(&was_there)).cloned().collect();
+                self.check_marks(&new);
                 self.store(&id, &now_there, None);
                 self.writes += 1;
                 self.stored(&id)
@@ -474,8 +655,14 @@ impl Server {
                 if self.caps.guards_delete && before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag) {
                     return Outcome::Stale;
                 }
+                let (there, seen) = (marks(&Self::card(entry)), marks(&before.body));
+                if !self.caps.guards_delete && self.looked.get(&id) != Some(&self.run) {
+                    self.violations.push(format!("R7: {id} was deleted without a guard and without a look"));
+                }
+                self.blind.extend(there.difference(&seen).cloned());
                 self.book.delete(&id, Condition::None, now).unwrap();
                 self.writes += 1;
+                self.deletes.push(now);
                 Outcome::Deleted
             }
             WriteKind::Join(group) | WriteKind::Leave(group) => {
@@ -510,57 +697,4 @@ impl Server {
             }
         }
     }
-}
-
-/// Capabilities as CardDAV has them.
-pub fn carddav() -> (Capabilities, Manner) {
-    let caps = Capabilities { membership: Membership::Roster, fetch_batch: 50, ..Capabilities::everything() };
-    let manner = Manner {
-        lists_only: true,
-        page: 1000,
-        note: 10_000,
-        rewrites: false,
-        reorders: true,
-        echoes: false,
-        tells_time: false,
-    };
-    (caps, manner)
-}
-
-/// A provider at which nearly everything is different.
-pub fn odd() -> (Capabilities, Manner) {
-    let mut writes = FieldSet::all();
-    writes.remove(Field::Nicknames);
-    let mut caps = Capabilities {
-        writes,
-        reads: writes,
-        keeps_preferred: FieldSet::NONE,
-        token: TokenPlace::Hidden,
-        membership: Membership::Joined,
-        guards_update: false,
-        guards_delete: false,
-        write_batch: 3,
-        ..Capabilities::everything()
-    };
-    caps.most.insert(Field::Emails, 3);
-    caps.most.insert(Field::Phones, 2);
-    let manner =
-        Manner { lists_only: false, page: 3, note: 24, rewrites: true, reorders: true, echoes: true, tells_time: true };
-    (caps, manner)
-}
-
-/// Something between the two.
-pub fn plain() -> (Capabilities, Manner) {
-    let mut caps = Capabilities { token: TokenPlace::Listed, write_batch: 10, ..Capabilities::everything() };
-    caps.most.insert(Field::Emails, 3);
-    let manner = Manner {
-        lists_only: false,
-        page: 5,
-        note: 10_000,
-        rewrites: false,
-        reorders: false,
-        echoes: true,
-        tells_time: true,
-    };
-    (caps, manner)
 }

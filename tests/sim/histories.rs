@@ -9,8 +9,8 @@ use contactd::sync::plan::Deletion;
 use contactd::sync::settings::{DeletePolicy, Direction, GuardSettings, OnLeave, Scope, Settings};
 use contactd::sync::view::{Answer, LinkState};
 
-use super::fake::{carddav, odd, plain};
 use super::history::card;
+use super::kinds::{carddav, odd, plain};
 use super::world::{GROUP, HOUR, MINUTE, World, now};
 
 fn open_guard() -> Settings {
@@ -185,6 +185,35 @@ fn h09_a_record_under_a_new_id_is_the_same_person() {
         assert_eq!((after.id, after.owner, after.is_live()), (before.id, before.owner, true));
         assert_eq!(now(world.store.links_of(after.id)).unwrap().len(), 1);
     }
+}
+
+#[test]
+fn h09_two_records_that_a_user_made_one_of_are_still_two_people() {
+    let mut world = World::new(9);
+    let ann = world.user("ann");
+    let (caps, manner) = plain();
+    world.account(ann, caps, manner, open_guard());
+    let (kept, gone) = (world.create_there(0, &card("Ann")), world.create_there(0, &card("Bob")));
+    world.create_there(0, &card("Carl"));
+    rest(&mut world);
+    // The provider says that the one was known under the other's id, too.
+    world.edit_there(0, &kept, |c| c.emails.push(Item::new("bob@example.com")));
+    world.delete_there(0, &gone);
+    {
+        let mut server = world.sites[0].fake.server.lock().unwrap();
+        let time = server.now;
+        let none = mock_providers::book::Condition::None;
+        server.book.edit(&kept, none, time, |entry| entry.former.push(gone.clone())).unwrap();
+    }
+    rest(&mut world);
+    let (ann, bob) = (only(&world, "Ann"), only(&world, "Bob"));
+    assert!(ann.is_live() && bob.is_live(), "nobody was deleted");
+    assert_eq!(ann.card.emails.len(), 2);
+    assert_eq!(
+        (state(&world, ann.id, 0), state(&world, bob.id, 0)),
+        (Some(LinkState::Live), Some(LinkState::Unlinked))
+    );
+    assert_eq!(world.cards_there(0).len(), 2, "nothing is created again");
 }
 
 #[test]

@@ -1,19 +1,28 @@
 //! A history: where it begins, and its steps. One seed makes one history; leaving steps out of it makes a smaller one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use contactd::card::field::Field;
 use contactd::card::{Card, Item};
 use contactd::crm::person::PersonState;
-use contactd::ids::{GroupId, PersonId};
+use contactd::ids::{GroupId, PersonId, UserId};
+use contactd::store::{Change, Store};
 use contactd::sync::settings::{ConflictPolicy, DeletePolicy, Direction, GuardSettings, OnLeave, Scope, Settings};
 
-use super::fake::{carddav, odd, plain};
-use super::oracle::Markers;
+use serde::{Deserialize, Serialize};
+
+use super::cover::hit;
+use super::database::Copy;
+use super::fake::picture;
+use super::kinds;
+use super::oracle::{Markers, marks};
 use super::rng::Rng;
-use super::world::{GROUP, HOUR, MINUTE, World};
+use super::wide::Wide;
+use super::world::{GROUP, HOUR, MINUTE, World, now};
 use crate::crash::Stop;
 
 /// One thing that happens. Targets are numbers that are taken modulo what is there, so that any step makes sense anywhere.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Step {
     CreateHere {
         user: usize,
@@ -92,11 +101,50 @@ pub enum Step {
     Pass {
         minutes: i64,
     },
+    /// One of those that only the second generator makes.
+    Wide(Wide),
+}
+
+impl Step {
+    /// Its name, for counting.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CreateHere { .. } => "step: create here",
+            Self::EditHere { .. } => "step: edit here",
+            Self::TrashHere { .. } => "step: trash here",
+            Self::RestoreHere { .. } => "step: restore here",
+            Self::CreateThere { .. } => "step: create there",
+            Self::Twin { .. } => "step: twin",
+            Self::EditThere { .. } => "step: edit there",
+            Self::DeleteThere { .. } => "step: delete there",
+            Self::RenameThere { .. } => "step: rename there",
+            Self::Member { .. } => "step: member",
+            Self::Sync { .. } => "step: sync",
+            Self::SyncStopped { .. } => "step: sync stopped at a commit",
+            Self::SyncCutInSend { .. } => "step: sync stopped in a send",
+            Self::LoseBefore { .. } => "step: lose a write",
+            Self::LoseAfter { .. } => "step: lose an answer",
+            Self::ExpireCursors { .. } => "step: expire cursors",
+            Self::EmptyListing { .. } => "step: empty listing",
+            Self::FetchUnknown { .. } => "step: fetch answers nothing",
+            Self::FailChanges { .. } => "step: changes fail",
+            Self::RefusePage { .. } => "step: refuse a page",
+            Self::RefuseWrite { .. } => "step: refuse a write",
+            Self::Pass { .. } => "step: time passes",
+            Self::Wide(wide) => wide.name(),
+        }
+    }
 }
 
 /// How a world begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
+    /// Whether runs can be stepped through, and all that the second generator knows.
+    #[serde(default)]
+    pub wide: bool,
+    /// Per user: role, and rights as bits.
+    #[serde(default)]
+    pub rights: Vec<(usize, usize)>,
     pub users: usize,
     /// Per site: user, kind of provider, settings.
     pub sites: Vec<(usize, usize, Settings)>,
@@ -106,7 +154,7 @@ pub struct Setup {
 }
 
 /// A seed's history.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct History {
     pub seed: u64,
     pub setup: Setup,
@@ -114,18 +162,21 @@ pub struct History {
 }
 
 impl History {
-    pub fn of(seed: u64) -> Self {
+    /// As the first generator makes it: one daemon, runs in one piece.
+    pub fn narrow(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let users = 1 + rng.below(2);
-        let sites =
-            (0..1 + rng.below(3)).map(|_| (rng.below(users), rng.below(3), settings(&mut rng))).collect::<Vec<_>>();
-        let setup = Setup { users, here: rng.below(5), there: rng.below(5), twins: rng.below(3), sites };
+        let sites = (0..1 + rng.below(3))
+            .map(|_| (rng.below(users), rng.below(kinds::NARROW), settings(&mut rng)))
+            .collect::<Vec<_>>();
+        let (here, there, twins) = (rng.below(5), rng.below(5), rng.below(3));
+        let setup = Setup { wide: false, rights: Vec::new(), users, here, there, twins, sites };
         let steps = (0..8 + rng.below(40)).map(|_| step(&mut rng)).collect();
         Self { seed, setup, steps }
     }
 }
 
-fn settings(rng: &mut Rng) -> Settings {
+pub fn settings(rng: &mut Rng) -> Settings {
     Settings {
         scope: if rng.one_in(3) { Scope::Group(GroupId(GROUP.into())) } else { Scope::All },
         direction: if rng.one_in(5) { Direction::OneWay } else { Direction::TwoWay },
@@ -149,7 +200,7 @@ fn settings(rng: &mut Rng) -> Settings {
     }
 }
 
-fn step(rng: &mut Rng) -> Step {
+pub fn step(rng: &mut Rng) -> Step {
     let (site, which, what) = (rng.below(8), rng.below(64), rng.below(64));
     match rng.below(60) {
         0..=2 => Step::CreateHere { user: which },
@@ -185,17 +236,52 @@ pub struct Play {
     pub world: World,
     pub markers: Markers,
     pub setup: Setup,
+    /// Values that were written where this user may not look, into this person: they must not come to the user's books.
+    pub hidden_from: BTreeSet<(UserId, PersonId, String)>,
+    /// Values that this user wrote into a record of this person without access to it: they must not come to the person.
+    pub kept_out: BTreeSet<(UserId, PersonId, String)>,
+    pub backup: Option<Copy>,
+    /// A backup was restored.
+    pub restored: bool,
+    /// A held deletion was confirmed.
+    pub confirmed: bool,
+    /// Sites whose guard was on all the time.
+    pub guarded: BTreeSet<usize>,
+    /// Sites where both sides were once taken as agreed, whatever they said.
+    pub agreed: BTreeSet<usize>,
+    /// What a foreign syncer between two sites saw last, per contact.
+    pub bridges: BTreeMap<(usize, usize, String), (String, String)>,
 }
 
 impl Play {
     pub fn begin(history: &History) -> Self {
         let setup = history.setup.clone();
-        let mut play = Self { world: World::new(history.seed), markers: Markers::default(), setup: setup.clone() };
-        for i in 0..setup.users {
-            play.world.user(["ann", "bob"][i]);
+        let mut play = Self {
+            world: World::new(history.seed),
+            markers: Markers::default(),
+            setup: setup.clone(),
+            hidden_from: BTreeSet::new(),
+            kept_out: BTreeSet::new(),
+            backup: None,
+            restored: false,
+            confirmed: false,
+            guarded: BTreeSet::new(),
+            agreed: BTreeSet::new(),
+            bridges: BTreeMap::new(),
+        };
+        if setup.wide {
+            play.world.wide = true;
+            play.world.driver.set_stepwise();
         }
-        for (user, kind, settings) in &setup.sites {
-            let (caps, manner) = [carddav, odd, plain][*kind]();
+        for i in 0..setup.users {
+            play.world.user(["ann", "bob", "carl", "dora"][i]);
+        }
+        play.set_rights();
+        for (i, (user, kind, settings)) in setup.sites.iter().enumerate() {
+            let (caps, manner) = kinds::ALL[*kind]();
+            if settings.guard.on {
+                play.guarded.insert(i);
+            }
             let one_way = settings.direction == Direction::OneWay;
             let site = play.world.account(play.world.users[*user], caps, manner, settings.clone());
             play.world.sites[site].fake.server.lock().unwrap().forbid_writes = one_way;
@@ -212,23 +298,25 @@ impl Play {
         play
     }
 
-    fn site(&self, n: usize) -> usize {
+    pub fn site(&self, n: usize) -> usize {
         n % self.world.sites.len()
     }
 
-    fn person(&self, n: usize, live: bool) -> Option<PersonId> {
+    pub fn person(&self, n: usize, live: bool) -> Option<PersonId> {
         let people: Vec<_> =
             self.world.people().into_iter().filter(|p| (p.state == PersonState::Live) == live).collect();
         (!people.is_empty()).then(|| people[n % people.len()].id)
     }
 
-    fn record(&self, site: usize, n: usize) -> Option<String> {
+    pub fn record(&self, site: usize, n: usize) -> Option<String> {
         let ids: Vec<String> = self.world.cards_there(site).into_keys().collect();
         (!ids.is_empty()).then(|| ids[n % ids.len()].clone())
     }
 
     pub fn step(&mut self, step: &Step) {
+        hit(step.name());
         match step {
+            Step::Wide(wide) => self.wide(wide),
             Step::CreateHere { user } => {
                 let owner = self.world.users[user % self.world.users.len()];
                 let card = self.markers.fresh();
@@ -244,8 +332,23 @@ impl Play {
             }
             Step::EditHere { who, what } => {
                 let Some(id) = self.person(*who, true) else { return };
-                let markers = &mut self.markers;
-                self.world.edit_person(id, |card| markers.edit(card, *what));
+                let (markers, wide) = (&mut self.markers, self.setup.wide);
+                let mut new = BTreeSet::new();
+                let before = now(self.world.store.person(id)).unwrap().unwrap().card;
+                let mut after = before.clone();
+                if wide {
+                    markers.edit_more(&mut after, *what);
+                } else {
+                    markers.edit(&mut after, *what);
+                }
+                new.extend(marks(&after).difference(&marks(&before)).cloned());
+                if after.photo != before.photo
+                    && let Some(photo) = &after.photo
+                {
+                    self.world.commit(vec![Change::PutBlob(picture(photo))], Vec::new()).unwrap();
+                }
+                self.world.edit_person(id, |card| *card = after);
+                self.note_hidden(id, &new);
             }
             Step::TrashHere { who } => {
                 let Some(id) = self.person(*who, true) else { return };
@@ -279,8 +382,18 @@ impl Play {
                     9 if !caps.writes.contains(Field::Nicknames) => 10,
                     _ => *what,
                 };
-                let markers = &mut self.markers;
-                self.world.edit_there(site, &id, |card| markers.edit(card, what));
+                let (markers, wide) = (&mut self.markers, self.setup.wide);
+                let mut new = BTreeSet::new();
+                self.world.edit_there(site, &id, |card| {
+                    let before = marks(card);
+                    if wide {
+                        markers.edit_more(card, what);
+                    } else {
+                        markers.edit(card, what);
+                    }
+                    new.extend(marks(card).difference(&before).cloned());
+                });
+                self.note_kept_out(site, &id, &new);
             }
             Step::DeleteThere { site, which } => {
                 let site = self.site(*site);
@@ -291,31 +404,34 @@ impl Play {
             Step::RenameThere { site, which } => {
                 let site = self.site(*site);
                 let Some(id) = self.record(site, *which) else { return };
-                let has_uid = self.setup.sites[site].1 == 0;
+                let has_uid = kinds::has_uid(self.setup.sites[site].1);
                 // Under a name of our choosing a record stays; others move, and say so unless they carry their identity.
                 self.world.rename_there(site, &id, !has_uid);
             }
             Step::Member { site, which, member } => {
                 let site = self.site(*site);
                 let Some(id) = self.record(site, *which) else { return };
-                if !member && self.setup.sites[site].2.on_leave == OnLeave::Delete {
+                if !member && self.world.settings(site).on_leave == OnLeave::Delete {
                     self.markers.retire(&self.world.cards_there(site)[&id]);
                 }
                 self.world.set_member(site, &id, *member);
             }
             Step::Sync { site } => {
                 let site = self.site(*site);
+                self.world.finish(site);
                 let _ = self.world.sync(site);
                 self.world.hand.pass(MINUTE);
             }
             Step::SyncStopped { site, stop } => {
                 let site = self.site(*site);
+                self.world.finish(site);
                 self.world.driver.stop(*stop);
                 let _ = self.world.sync(site);
                 self.world.restart();
             }
             Step::SyncCutInSend { site, after, stored } => {
                 let site = self.site(*site);
+                self.world.finish(site);
                 self.faults(site).crash_at_send = Some((*after, *stored));
                 let _ = self.world.sync(site);
                 self.faults(site).crash_at_send = None;
@@ -339,14 +455,20 @@ impl Play {
             Step::RefuseWrite { site } => self.faults(*site).refuse_write += 1,
             Step::Pass { minutes } => self.world.hand.pass(minutes * MINUTE),
         }
+        if self.setup.wide {
+            self.after_step();
+        }
     }
 
-    fn faults(&self, site: usize) -> Faults<'_> {
+    pub fn faults(&self, site: usize) -> Faults<'_> {
         Faults(self.world.sites[self.site(site)].fake.server.lock().unwrap())
     }
 
     /// All faults end; everything is synced until nothing is left to do. Says how many rounds it took, or who would not rest.
     pub fn settle(&mut self) -> Result<usize, String> {
+        if self.setup.wide {
+            self.heal();
+        }
         self.world.restart();
         for site in &self.world.sites {
             site.fake.server.lock().unwrap().faults = Default::default();
@@ -371,7 +493,7 @@ impl Play {
     }
 }
 
-struct Faults<'a>(std::sync::MutexGuard<'a, super::fake::Server>);
+pub struct Faults<'a>(std::sync::MutexGuard<'a, super::fake::Server>);
 impl std::ops::Deref for Faults<'_> {
     type Target = super::fake::Faults;
     fn deref(&self) -> &Self::Target {

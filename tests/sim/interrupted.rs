@@ -5,8 +5,8 @@ use contactd::card::Item;
 use contactd::ids::GroupId;
 use contactd::sync::settings::{GuardSettings, Scope, Settings};
 
-use super::fake::{carddav, odd, plain};
 use super::history::card;
+use super::kinds::{carddav, odd, plain};
 use super::world::{GROUP, HOUR, World};
 use crate::crash::Stop;
 

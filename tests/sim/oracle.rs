@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contactd::card::{Card, Item};
+use contactd::card::field::FieldSet;
+use contactd::card::{Card, Item, Photo};
 use contactd::crm::person::PersonState;
+use contactd::ids::RemoteId;
 use contactd::store::Store;
 use contactd::sync::settings::Direction;
 use contactd::sync::view::LinkState;
@@ -108,10 +110,49 @@ impl Markers {
         }
     }
 
-    pub fn retire(&mut self, card: &Card) {
-        for mark in marks(card) {
-            self.alive.remove(&mark);
+    /// The same, with pictures.
+    pub fn edit_more(&mut self, card: &mut Card, what: usize) {
+        let before = marks(card);
+        match what % 15 {
+            12 | 13 => card.photo = Some(Photo { hash: self.mark(), media_type: "image/jpeg".into() }),
+            14 => card.photo = None,
+            _ => return self.edit(card, what),
         }
+        let after = marks(card);
+        for gone in before.difference(&after) {
+            self.alive.remove(gone);
+        }
+    }
+
+    pub fn retire(&mut self, card: &Card) {
+        self.retire_all(&marks(card));
+    }
+
+    /// Nobody can say any more where these are.
+    pub fn retire_all(&mut self, marks: &BTreeSet<String>) {
+        for mark in marks {
+            self.alive.remove(mark);
+        }
+    }
+
+    /// Nothing but these is known any more.
+    pub fn keep(&mut self, found: &BTreeSet<String>) {
+        self.alive.retain(|mark| found.contains(mark));
+    }
+
+    /// Whether it must be somewhere.
+    pub fn is_alive(&self, mark: &str) -> bool {
+        self.alive.contains(mark)
+    }
+
+    /// Whether the card is of a contact that was made on two sides.
+    pub fn is_twin(&self, card: &Card) -> bool {
+        marks(card).iter().any(|mark| self.twins.contains(mark))
+    }
+
+    /// Which contact a card is of.
+    pub fn name_of(&self, card: &Card) -> Option<String> {
+        marks(card).into_iter().find(|mark| self.names.contains(mark))
     }
 }
 
@@ -138,6 +179,15 @@ pub fn marks(card: &Card) -> BTreeSet<String> {
     found
 }
 
+/// The marks in some fields of a card.
+fn mapped_marks(card: &Card, fields: FieldSet) -> BTreeSet<String> {
+    let mut only = Card::default();
+    for field in fields.iter() {
+        only.set(field, card.get(field));
+    }
+    marks(&only)
+}
+
 /// Checks a world at rest; the first thing that doesn't hold.
 pub fn check(play: &mut Play) -> Result<(), String> {
     quiet(play)?;
@@ -145,6 +195,12 @@ pub fn check(play: &mut Play) -> Result<(), String> {
     no_loss(play)?;
     agreement(play)?;
     deletions_had_reasons(play)?;
+    if play.setup.wide {
+        super::access::check(play)?;
+        super::access::guard(play)?;
+        super::access::edits(play)?;
+        super::whole::check(play)?;
+    }
     for site in &play.world.sites {
         let server = site.fake.server.lock().unwrap();
         if let Some(violation) = server.violations.first() {
@@ -212,6 +268,10 @@ fn no_duplicates(play: &Play) -> Result<(), String> {
     };
     once(world.people().into_iter().filter(|p| p.is_live()).map(|p| p.card).collect(), "in the CRM")?;
     for site in 0..world.sites.len() {
+        // After a backup was restored, what is not shown yet is not known yet.
+        if play.restored && super::kinds::lag(play.setup.sites[site].1) > 0 {
+            continue;
+        }
         once(world.cards_there(site).into_values().collect(), &format!("at site {site}"))?;
     }
     Ok(())
@@ -219,6 +279,14 @@ fn no_duplicates(play: &Play) -> Result<(), String> {
 
 /// I1: every value that nobody overwrote or deleted is in the CRM, at a provider, or in the list of conflicts.
 fn no_loss(play: &Play) -> Result<(), String> {
+    match play.markers.alive.difference(&found(play)).next() {
+        Some(lost) => Err(format!("I1: the value {lost} is nowhere")),
+        None => Ok(()),
+    }
+}
+
+/// Every value that is somewhere.
+pub fn found(play: &Play) -> BTreeSet<String> {
     let world = &play.world;
     let mut found = BTreeSet::new();
     for person in world.people() {
@@ -234,10 +302,15 @@ fn no_loss(play: &Play) -> Result<(), String> {
         marks_in(&text, &mut found);
         found.extend(phones_in(&text));
     }
-    match play.markers.alive.difference(&found).next() {
-        Some(lost) => Err(format!("I1: the value {lost} is nowhere")),
-        None => Ok(()),
+    if play.setup.wide {
+        // What we deleted is kept in the log, whole.
+        let sql = "SELECT doc FROM effects WHERE doc LIKE '%\"deleted\"%'";
+        for text in world.driver.inner().texts(sql) {
+            marks_in(&text, &mut found);
+            found.extend(phones_in(&text));
+        }
     }
+    found
 }
 
 /// Telephone numbers of the form that markers have, wherever they stand in a text.
@@ -267,7 +340,14 @@ fn agreement(play: &Play) -> Result<(), String> {
         for link in now(world.store.links_of(person.id)).unwrap() {
             let site = ids[&link.account];
             let Some(card) = link.remote.as_ref().and_then(|r| world.cards_there(site).get(r.as_str()).cloned()) else {
-                let gone = matches!(link.state, LinkState::Live) && !held.contains(&link.id);
+                // One that was never made is not made in one-way either, nor for a user who may not look any more.
+                let shown = || {
+                    let directory = now(world.store.directory()).unwrap();
+                    super::access::may(world.sites[site].user, &person, &directory)
+                };
+                let two_way = world.settings(site).direction == Direction::TwoWay;
+                let wanted = link.remote.is_some() || (two_way && shown());
+                let gone = matches!(link.state, LinkState::Live) && !held.contains(&link.id) && wanted;
                 if gone {
                     let site_id = world.sites[site].id;
                     let subject =
@@ -283,12 +363,16 @@ fn agreement(play: &Play) -> Result<(), String> {
             if link.state != LinkState::Live || held.contains(&link.id) {
                 continue;
             }
-            let (here, there) = (marks(&person.card), marks(&card));
+            let settings = world.settings(site);
+            let (here, there) = (marks(&person.card), mapped_marks(&card, settings.mapping.incoming()));
             let missing = there.difference(&here).find(|m| play.markers.alive.contains(*m) && !disputed.contains(*m));
             if let Some(missing) = missing {
                 return Err(format!("I3: {missing} is at site {site} and not in the CRM ({})", person.id));
             }
-            if play.setup.sites[site].2.direction == Direction::TwoWay && play.setup.sites[site].1 == 0 {
+            let holds_all = super::kinds::holds_all(play.setup.sites[site].1) && !play.agreed.contains(&site);
+            if settings.direction == Direction::TwoWay && holds_all {
+                let here = mapped_marks(&person.card, settings.mapping.outgoing());
+                let there = marks(&card);
                 let missing = here.difference(&there).find(|m| play.markers.alive.contains(*m));
                 if let Some(missing) = missing {
                     return Err(format!("I3: {missing} is in the CRM ({}) and not at site {site}", person.id));
@@ -311,6 +395,14 @@ fn deletions_had_reasons(play: &Play) -> Result<(), String> {
         let trashed_by_sync = matches!(person.state, PersonState::Trashed { by: None, .. });
         if trashed_by_sync && !named {
             return Err(format!("I7: {} went into the trash, and nobody had deleted it", person.id));
+        }
+        let by_owner = links.iter().any(|l| {
+            let site = ids[&l.account];
+            let gone = |r: &RemoteId| world.deleted_there.contains(&(site, r.to_string()));
+            world.sites[site].user == person.owner && l.remote.as_ref().is_some_and(gone)
+        });
+        if trashed_by_sync && !by_owner {
+            return Err(format!("R7: {} went into the trash, and its owner had not deleted it", person.id));
         }
         for link in &links {
             let there = link.remote.as_ref().map(|r| world.cards_there(ids[&link.account]).contains_key(r.as_str()));

@@ -8,8 +8,8 @@ use contactd::sync::operation::Actor;
 use contactd::sync::settings::{DeletePolicy, Direction, GuardSettings, Settings};
 use contactd::sync::view::Answer;
 
-use super::fake::carddav;
 use super::history::card;
+use super::kinds::carddav;
 use super::world::{HOUR, World, now};
 
 fn site(settings: Settings) -> World {

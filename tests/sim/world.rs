@@ -1,6 +1,7 @@
 //! A small world: users, people, accounts at fake providers, one engine over the real store; and a clock in the hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +20,7 @@ use contactd::sync::view::{RemoteRef, Roster};
 
 use super::database::Memory;
 pub use super::exec::now;
+use super::exec::poll;
 use super::fake::{COLLECTION, Fake, Manner};
 use super::rng::Rng;
 use crate::crash::Crashing;
@@ -42,6 +44,10 @@ impl Hand {
     }
     pub fn pass(&self, millis: i64) {
         self.now.fetch_add(millis, Ordering::Relaxed);
+    }
+    /// The time, without any passing.
+    fn peek(&self) -> i64 {
+        self.now.load(Ordering::Relaxed)
     }
 }
 
@@ -76,7 +82,14 @@ pub struct World {
     pub hand: Arc<Hand>,
     pub driver: Crashing<Memory>,
     pub store: Arc<TestStore>,
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
+    /// Another daemon over the same store.
+    pub second: Arc<Engine>,
+    /// Runs that stand somewhere in their middle.
+    pub under_way: Vec<UnderWay>,
+    /// Whether runs can be stepped through; servers then have the clock of the world.
+    pub wide: bool,
+    runs: u64,
     pub users: Vec<UserId>,
     pub sites: Vec<Site>,
     /// Remote records that somebody other than us has deleted, or taken out of the group.
@@ -95,12 +108,17 @@ impl World {
         let driver = Crashing::new(Memory::new());
         let store = Arc::new(now(SqlStore::open(driver.clone())).unwrap());
         let options = Options { page: 7, ..Options::default() };
-        let engine = Engine::new(store.clone(), hand.clone(), "sim", options);
+        let engine = Arc::new(Engine::new(store.clone(), hand.clone(), "sim", options.clone()));
+        let second = Arc::new(Engine::new(store.clone(), hand.clone(), "second", options));
         Self {
             hand,
             driver,
             store,
             engine,
+            second,
+            under_way: Vec::new(),
+            wide: false,
+            runs: 0,
             users: Vec::new(),
             sites: Vec::new(),
             deleted_there: BTreeSet::new(),
@@ -198,18 +216,70 @@ impl World {
 
     /// One run, with the server's clock set. A run that the machine's stop has cut short leaves the machine stopped.
     pub fn sync(&mut self, site: usize) -> Result<Report, SyncError> {
-        let now_ms = self.time().0;
-        let site = &self.sites[site];
-        site.fake.server.lock().unwrap().now = now_ms as u64;
-        let fake = SiteProvider { fake: site.fake.clone(), driver: self.driver.clone() };
-        let result = now(self.engine.sync(site.id, &fake, "schedule"));
-        let kept = result.as_ref().map(Clone::clone).map_err(ToString::to_string);
-        self.last.insert(site.id, kept);
+        let provider = self.reach(site);
+        let id = self.sites[site].id;
+        let result = now(self.engine.sync(id, &provider, "schedule"));
+        self.ended(site, &result);
         result
+    }
+
+    fn reach(&mut self, site: usize) -> SiteProvider {
+        let now_ms = self.time().0;
+        self.runs += 1;
+        let fake = self.sites[site].fake.clone();
+        fake.server.lock().unwrap().tell_time(now_ms as u64);
+        let clock = self.wide.then(|| self.hand.clone());
+        SiteProvider { fake, driver: self.driver.clone(), clock, run: self.runs }
+    }
+
+    fn ended(&mut self, site: usize, result: &Result<Report, SyncError>) {
+        let kept = match result {
+            Ok(report) => Ok(report.clone()),
+            Err(error) => Err(error.to_string()),
+        };
+        self.last.insert(self.sites[site].id, kept);
+    }
+
+    /// Begins a run and leaves it where it stands after so many polls. One daemon runs an account once at a time.
+    pub fn start(&mut self, site: usize, second: bool, polls: usize) {
+        if self.under_way.iter().any(|run| run.site == site && run.second == second) {
+            return;
+        }
+        let provider = self.reach(site);
+        let id = self.sites[site].id;
+        let engine = if second { self.second.clone() } else { self.engine.clone() };
+        let future = Box::pin(async move { engine.sync(id, &provider, "schedule").await });
+        self.under_way.push(UnderWay { site, second, future });
+        self.go_on(self.under_way.len() - 1, polls);
+    }
+
+    /// Goes on with a run; says whether it has ended.
+    pub fn go_on(&mut self, which: usize, polls: usize) -> bool {
+        let Some(run) = self.under_way.get_mut(which) else { return true };
+        let Some(result) = poll(run.future.as_mut(), polls) else { return false };
+        let site = self.under_way.remove(which).site;
+        self.ended(site, &result);
+        true
+    }
+
+    /// Brings to their ends the runs of a site.
+    pub fn finish(&mut self, site: usize) {
+        while let Some(which) = self.under_way.iter().position(|run| run.site == site) {
+            assert!(self.go_on(which, usize::MAX));
+        }
+    }
+
+    /// A daemon dies wherever it stands, and is started again.
+    pub fn crash(&mut self, second: bool) {
+        self.under_way.retain(|run| run.second != second);
+        let (engine, name) = if second { (&mut self.second, "second") } else { (&mut self.engine, "sim") };
+        let options = Options { page: 7, ..Options::default() };
+        *engine = Arc::new(Engine::new(self.store.clone(), self.hand.clone(), name, options));
     }
 
     /// The machine is started again after a stop, wherever it happened.
     pub fn restart(&mut self) {
+        self.under_way.clear();
         self.driver.restart();
         for site in &self.sites {
             site.fake.server.lock().unwrap().crashed = false;
@@ -299,7 +369,7 @@ impl World {
         let in_group = matches!(self.settings(site).scope, Scope::Group(_));
         let now_ms = self.time().0 as u64;
         let mut server = self.sites[site].fake.server.lock().unwrap();
-        server.now = now_ms;
+        server.tell_time(now_ms);
         let id = server.book.mint("u");
         server.store(&id, card, None);
         drop(server);
@@ -312,7 +382,7 @@ impl World {
     pub fn edit_there(&mut self, site: usize, id: &str, edit: impl FnOnce(&mut Card)) {
         let now_ms = self.time().0 as u64;
         let mut server = self.sites[site].fake.server.lock().unwrap();
-        server.now = now_ms;
+        server.tell_time(now_ms);
         let Some(entry) = server.book.get(id) else { return };
         let mut card = super::fake::Server::card(entry);
         let before = card.clone();
@@ -326,7 +396,7 @@ impl World {
         let now_ms = self.time().0 as u64;
         self.note_deleted(site, id);
         let mut server = self.sites[site].fake.server.lock().unwrap();
-        server.now = now_ms;
+        let now_ms = server.tell_time(now_ms);
         let _ = server.book.delete(id, mock_providers::book::Condition::None, now_ms);
     }
 
@@ -343,7 +413,7 @@ impl World {
     pub fn rename_there(&mut self, site: usize, id: &str, tells: bool) {
         let now_ms = self.time().0 as u64;
         let mut server = self.sites[site].fake.server.lock().unwrap();
-        server.now = now_ms;
+        let now_ms = server.tell_time(now_ms);
         if server.book.get(id).is_none() {
             return;
         }
@@ -365,7 +435,7 @@ impl World {
             self.note_deleted(site, id);
         }
         let mut server = self.sites[site].fake.server.lock().unwrap();
-        server.now = now_ms;
+        let now_ms = server.tell_time(now_ms);
         let Some(entry) = server.book.get(id) else { return };
         let uid = super::fake::Server::uid(entry);
         if server.caps.membership == Membership::Roster {
@@ -387,10 +457,31 @@ impl World {
     }
 }
 
-/// The fake, which stops the machine when the test asked for a stop in the middle of a send.
+/// A run that stands somewhere in its middle.
+pub struct UnderWay {
+    pub site: usize,
+    pub second: bool,
+    future: Pin<Box<dyn Future<Output = Result<Report, SyncError>>>>,
+}
+
+/// The fake, which stops the machine when the test asked for a stop in the middle of a send, and yields before and after
+/// each request if runs are stepped through.
 struct SiteProvider {
     fake: Fake,
     driver: Crashing<Memory>,
+    clock: Option<Arc<Hand>>,
+    run: u64,
+}
+
+impl SiteProvider {
+    async fn before(&self) {
+        self.driver.step().await;
+        let mut server = self.fake.server.lock().unwrap();
+        server.run = self.run;
+        if let Some(clock) = &self.clock {
+            server.tell_time(clock.peek() as u64);
+        }
+    }
 }
 
 mod provider {
@@ -409,31 +500,54 @@ mod provider {
             self.fake.capabilities()
         }
         async fn check(&self) -> Result<Mailbox, ProviderError> {
-            self.fake.check().await
+            self.before().await;
+            let answer = self.fake.check().await;
+            self.driver.step().await;
+            answer
         }
         async fn collections(&self) -> Result<Vec<Collection>, ProviderError> {
-            self.fake.collections().await
+            self.before().await;
+            let answer = self.fake.collections().await;
+            self.driver.step().await;
+            answer
         }
         async fn groups(&self) -> Result<Vec<Group>, ProviderError> {
-            self.fake.groups().await
+            self.before().await;
+            let answer = self.fake.groups().await;
+            self.driver.step().await;
+            answer
         }
         async fn changes(&self, of: &CollectionId, from: From<'_>) -> Result<Changes, ProviderError> {
-            self.fake.changes(of, from).await
+            self.before().await;
+            let answer = self.fake.changes(of, from).await;
+            self.driver.step().await;
+            answer
         }
         async fn fetch(&self, of: &[RemoteRef]) -> Result<Vec<Fetched>, ProviderError> {
-            self.fake.fetch(of).await
+            self.before().await;
+            let answer = self.fake.fetch(of).await;
+            self.driver.step().await;
+            answer
         }
         async fn find(&self, of: &CollectionId, tokens: &[Token]) -> Result<Vec<Found>, ProviderError> {
-            self.fake.find(of, tokens).await
+            self.before().await;
+            let answer = self.fake.find(of, tokens).await;
+            self.driver.step().await;
+            answer
         }
         async fn photo(&self, of: &RemoteRecord) -> Result<Option<Blob>, ProviderError> {
-            self.fake.photo(of).await
+            self.before().await;
+            let answer = self.fake.photo(of).await;
+            self.driver.step().await;
+            answer
         }
         async fn write(&self, batch: &[Write]) -> Vec<Outcome> {
+            self.before().await;
             let outcomes = self.fake.write(batch).await;
             if self.fake.server.lock().unwrap().crashed {
                 self.driver.kill();
             }
+            self.driver.step().await;
             outcomes
         }
     }

@@ -31,6 +31,15 @@ pub(super) struct Job<W, T> {
     pub(super) handle: Handle,
     /// Asked for by a person: goes before what the schedule brings.
     urgent: bool,
+    /// Changes the account, and so is not broken off by who wants to change it too.
+    firm: bool,
+}
+
+/// What is under way.
+struct Busy<W> {
+    handle: Handle,
+    waiters: Vec<W>,
+    firm: bool,
 }
 
 /// How a run ended, as far as it matters for the next one.
@@ -57,8 +66,7 @@ pub(super) struct Agenda<W, T> {
     settings: Settings,
     entropy: Arc<dyn Entropy>,
     queue: VecDeque<Job<W, T>>,
-    /// What is under way, with its handle and who waits for it.
-    busy: HashMap<AccountId, (Handle, Vec<W>)>,
+    busy: HashMap<AccountId, Busy<W>>,
     /// The accounts that sync, each with the end of its last run as it is stored, whoever ran it.
     active: BTreeMap<AccountId, Option<Timestamp>>,
     /// Accounts that somebody wanted to be synced while another daemon had them: they are, however lately they were.
@@ -172,7 +180,7 @@ impl<W, T> Agenda<W, T> {
     fn queue_once(&mut self, account: AccountId, trigger: &'static str) {
         if !self.busy.contains_key(&account) && !self.queue.iter().any(|job| job.account == account) {
             let what = What::Sync { trigger, waiters: Vec::new() };
-            self.push(Job { account, what, urgent: false, handle: Handle::default() });
+            self.push(Job { account, what, urgent: false, firm: false, handle: Handle::default() });
         }
     }
 
@@ -206,6 +214,7 @@ impl<W, T> Agenda<W, T> {
             account,
             what: What::Sync { trigger, waiters: Vec::new() },
             urgent: true,
+            firm: false,
             handle: Handle::default(),
         });
         job.urgent = true;
@@ -218,12 +227,12 @@ impl<W, T> Agenda<W, T> {
         Some(handle)
     }
 
-    /// Queues a turn; with `interrupt` what is under way is asked to end for it.
+    /// Queues a turn; with `interrupt` what is under way is asked to end for it, unless that is such a turn itself.
     pub(super) fn turn(&mut self, account: AccountId, interrupt: bool, give: T) {
-        if interrupt && let Some((handle, _)) = self.busy.get(&account) {
-            handle.stop();
+        if interrupt && let Some(busy) = self.busy.get(&account).filter(|busy| !busy.firm) {
+            busy.handle.stop();
         }
-        self.push(Job { account, what: What::Turn(give), urgent: true, handle: Handle::default() });
+        self.push(Job { account, what: What::Turn(give), urgent: true, firm: interrupt, handle: Handle::default() });
     }
 
     fn push(&mut self, job: Job<W, T>) {
@@ -253,13 +262,13 @@ impl<W, T> Agenda<W, T> {
             self.next.remove(&job.account);
             self.edited.remove(&job.account); // what was edited until now is seen by this run
         }
-        self.busy.insert(job.account, (job.handle.clone(), waiting));
+        self.busy.insert(job.account, Busy { handle: job.handle.clone(), waiters: waiting, firm: job.firm });
         Some(job)
     }
 
     /// What was under way has ended; who waits for it.
     pub(super) fn ended(&mut self, account: AccountId, end: End, now: Timestamp) -> Vec<W> {
-        let Some((_, waiters)) = self.busy.remove(&account) else { return Vec::new() };
+        let Some(Busy { waiters, .. }) = self.busy.remove(&account) else { return Vec::new() };
         if matches!(end, End::Done | End::Failed { .. }) {
             self.insisting.remove(&account);
         }
@@ -296,7 +305,7 @@ impl<W, T> Agenda<W, T> {
     pub(super) fn stop(&mut self) {
         self.stopping = true;
         self.queue.clear();
-        self.busy.values().for_each(|(handle, _)| handle.stop());
+        self.busy.values().for_each(|busy| busy.handle.stop());
     }
 
     /// Whether it takes no more.

@@ -254,3 +254,23 @@ fn what_is_asked_for_twice_runs_once_and_both_are_told() {
     play.agenda.stop();
     assert!(play.agenda.ask(id(1), "refresh", Some(4)).is_none() && play.agenda.start().is_none());
 }
+
+#[test]
+fn who_changes_an_account_breaks_off_runs_and_looks_but_no_change() {
+    let mut play = Play::new(settings(4), 1);
+    play.agenda.ask(id(1), "refresh", None);
+    let run = play.agenda.start().unwrap();
+    play.agenda.turn(id(1), true, 1);
+    assert!(run.handle.is_stopped(), "a run ends for it");
+    play.agenda.ended(id(1), End::Stopped, Timestamp(1));
+    let change = play.agenda.start().unwrap();
+    play.agenda.turn(id(1), true, 2);
+    play.agenda.turn(id(1), false, 3);
+    assert!(!change.handle.is_stopped(), "another change waits for it");
+    play.agenda.ended(id(1), End::Stopped, Timestamp(2));
+    assert!(matches!(play.agenda.start().unwrap().what, What::Turn(2)));
+    play.agenda.ended(id(1), End::Stopped, Timestamp(3));
+    let look = play.agenda.start().unwrap();
+    play.agenda.turn(id(1), true, 4);
+    assert!(look.handle.is_stopped(), "who only looks gives way");
+}

@@ -107,6 +107,9 @@ fn remedy(code: &SqlState) -> &'static str {
     match &code.code()[..2] {
         "28" => "look at user and password in store.url and store.password_file, and at the server's pg_hba.conf",
         "3D" => "create the database first, as docs/store.md says",
+        "42" if code == &SqlState::UNDEFINED_TABLE => {
+            "there is no store in that schema: look at the URL, or start the daemon on it once"
+        }
         "42" if code == &SqlState::INSUFFICIENT_PRIVILEGE => "the user must own the schema: see docs/store.md",
         "53" => "make room: the disk or the memory of the database is full",
         "58" | "XX" => "the database itself has failed: see its log, and restore a backup if it is damaged",

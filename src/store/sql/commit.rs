@@ -140,7 +140,9 @@ impl Batch {
         let Commit { lease, now, expect, changes, operation } = commit;
         let run = lease.as_ref().map(|lease| (lease.account, lease.fence));
         let mut batch = Self { now, run, before, linked: HashSet::new(), stmts: Vec::with_capacity(changes.len() * 4) };
-        if let Some(lease) = &lease {
+        if let Some(lease) = &lease
+            && !crate::mutant::on("store.ignore_the_fence")
+        {
             batch.push(Stmt::new(LEASED, args![lease.account, lease.fence, now]).must("the lease has ended"));
         }
         batch.stmts.extend(expect.iter().map(expectation));
@@ -186,6 +188,12 @@ impl Batch {
             }
             Change::Touch { account, ids, generation } => {
                 self.stmts.extend(ids.iter().map(|id| observe::touch(account, id, generation)));
+            }
+            Change::SettleRecord(account, id, _) if crate::mutant::on("store.settle_any_version") => {
+                self.push(Stmt::new(
+                    "UPDATE seen SET unsettled = FALSE WHERE account = $1 AND remote = $2",
+                    args![account, &id],
+                ));
             }
             Change::SettleRecord(account, id, version) => self.push(mark::settle_record(account, &id, version)),
             Change::SettlePerson(account, person, revision) => {
@@ -265,7 +273,9 @@ impl Batch {
         self.push(Stmt::new("DELETE FROM user_follows WHERE follower = $1", args![*id]));
         let follow = "INSERT INTO user_follows (follower, followed) VALUES ($1, $2)";
         self.stmts.extend(user.follows.iter().map(|other| Stmt::new(follow, args![*id, *other])));
-        self.push(mark::user(self.marker(), *id));
+        if !crate::mutant::on("store.forget_who_lost_access") {
+            self.push(mark::user(self.marker(), *id));
+        }
         Ok(())
     }
 

@@ -1,0 +1,125 @@
+//! Who may see what, told without the engine's help (design 6), and what follows from it (I10, rules 10 and 22).
+
+use contactd::crm::person::{Person, PersonState, VisibleTo};
+use contactd::crm::users::{Directory, User};
+use contactd::ids::{RoleId, UserId};
+use contactd::store::Store;
+use contactd::sync::settings::{Direction, Settings};
+use contactd::sync::view::{Link, LinkState};
+
+use super::history::Play;
+use super::world::now;
+
+/// Whether the user may see and edit the person.
+pub fn may(user: UserId, person: &Person, directory: &Directory) -> bool {
+    let Some(user) = directory.users.get(&user).filter(|user| user.active) else { return false };
+    if user.admin || user.id == person.owner || person.followers.contains(&user.id) {
+        return true;
+    }
+    if user.restricted {
+        return false;
+    }
+    (user.sees_followed_users && user.follows.contains(&person.owner)) || is_shown(user, person, directory)
+}
+
+fn is_shown(user: &User, person: &Person, directory: &Directory) -> bool {
+    let of_owner = directory.users.get(&person.owner).and_then(|owner| owner.role);
+    let (Some(mine), Some(theirs)) = (user.role, of_owner) else { return person.visible_to == VisibleTo::Company };
+    match person.visible_to {
+        VisibleTo::Company => true,
+        VisibleTo::OwnerRole => mine == theirs,
+        VisibleTo::OwnerRoleAndBelow => path(mine, directory).contains(&theirs),
+        VisibleTo::Owner | VisibleTo::OwnerAndFollowers => false,
+    }
+}
+
+/// The role and those above it.
+fn path(from: RoleId, directory: &Directory) -> Vec<RoleId> {
+    let mut path = vec![from];
+    while let Some(above) = path.last().and_then(|role| directory.roles.get(role)).and_then(|role| role.parent) {
+        if path.contains(&above) {
+            break;
+        }
+        path.push(above);
+    }
+    path
+}
+
+/// I10, rule 22: over no live link does a user get a person whom it may not see, and what a user wrote without access to
+/// the person has not come to the person.
+pub fn check(play: &Play) -> Result<(), String> {
+    let world = &play.world;
+    let directory = now(world.store.directory()).unwrap();
+    for person in world.people() {
+        for link in now(world.store.links_of(person.id)).unwrap() {
+            let Some(site) = world.sites.iter().find(|site| site.id == link.account) else { continue };
+            let live = link.state == LinkState::Live && link.remote.is_some() && person.is_live();
+            if live && !may(site.user, &person, &directory) {
+                return Err(format!("rule 22: {} flows to a user who may not see it: {link:?}", person.id));
+            }
+        }
+        for (user, of, mark) in &play.kept_out {
+            if *of == person.id && super::oracle::marks(&person.card).contains(mark) {
+                return Err(format!("rule 22: {mark} came to {of} from {user}, who may not see it"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rule 10: where the guard was on all the time and nobody confirmed anything, no day saw more deletions than may be.
+pub fn guard(play: &Play) -> Result<(), String> {
+    if play.confirmed || play.restored {
+        return Ok(());
+    }
+    let world = &play.world;
+    for site in &play.guarded {
+        let account = world.sites[*site].id;
+        let sql = format!(
+            "SELECT CAST(o.at AS TEXT) FROM operations o JOIN effects e ON e.op = o.id \
+             WHERE o.actor LIKE '%{account}%' AND e.doc LIKE '%\"trashed\"%'"
+        );
+        let here: Vec<u64> = world.driver.inner().texts(&sql).iter().map(|at| at.parse().unwrap()).collect();
+        let there = world.sites[*site].fake.server.lock().unwrap().deletes.clone();
+        let all = world.people().len() + world.cards_there(*site).len() + there.len();
+        let most = (all / 5).max(5);
+        for (side, times) in [("here", here), ("there", there)] {
+            let worst =
+                times.iter().map(|from| times.iter().filter(|at| (*from..from + 86_000_000).contains(at)).count());
+            if let Some(worst) = worst.max().filter(|worst| *worst > most) {
+                return Err(format!("rule 10: {worst} were deleted {side} within a day, of {all}, at site {site}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// R6: who was edited is not in the trash because a record was deleted. Told only of people all of whose records stand where
+/// everything is held and flows both ways, and always did.
+pub fn edits(play: &Play) -> Result<(), String> {
+    if play.confirmed || play.restored {
+        return Ok(());
+    }
+    let world = &play.world;
+    let plain = |site: usize| {
+        let (_, kind, before) = &play.setup.sites[site];
+        let now = world.settings(site);
+        let both = |s: &Settings| s.direction == Direction::TwoWay && s.mapping.0.is_empty();
+        super::kinds::holds_all(*kind) && both(before) && both(&now) && !play.agreed.contains(&site)
+    };
+    for person in world.people() {
+        if !matches!(person.state, PersonState::Trashed { by: None, .. }) {
+            continue;
+        }
+        let links = now(world.store.links_of(person.id)).unwrap();
+        let site = |link: &Link| world.sites.iter().position(|site| site.id == link.account);
+        if !links.iter().filter_map(site).all(plain) {
+            continue;
+        }
+        let edited = super::oracle::marks(&person.card);
+        if let Some(edit) = edited.iter().find(|mark| play.markers.is_alive(mark)) {
+            return Err(format!("R6: {edit} went into the trash with {}", person.id));
+        }
+    }
+    Ok(())
+}
