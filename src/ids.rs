@@ -129,6 +129,20 @@ impl Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = BadTime;
+    /// RFC 3339, e.g. `2026-11-21T20:40:00Z`.
+    fn from_str(text: &str) -> Result<Self, BadTime> {
+        let read = text.parse::<jiff::Timestamp>();
+        read.map(|time| Self(time.as_millisecond())).map_err(|_| BadTime(text.to_owned()))
+    }
+}
+
+/// The text is no point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no time: expected RFC 3339, such as 2026-11-21T20:40:00Z")]
+pub struct BadTime(pub String);
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC, e.g. `2026-11-21T20:40:00Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,5 +183,7 @@ mod tests {
     #[test]
     fn times_print_as_rfc_3339() {
         assert_eq!(Timestamp(1_795_293_632_000).to_string(), "2026-11-21T20:40:32Z");
+        assert_eq!("2026-11-21T20:40:32Z".parse(), Ok(Timestamp(1_795_293_632_000)));
+        assert!("soon".parse::<Timestamp>().is_err());
     }
 }

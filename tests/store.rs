@@ -8,6 +8,8 @@
 mod concurrent;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "store/handles.rs"]
+mod handles;
 #[path = "common/postgres.rs"]
 mod postgres_of_ones_own;
 #[path = "store/reads.rs"]
@@ -64,6 +66,13 @@ macro_rules! on {
                 counts_and_guard,
                 the_check_finds_what_does_not_agree,
                 access_in_sql_is_the_policy,
+            ],
+            handles: [
+                an_open_intent_follows_its_link,
+                dismissed_pairs_are_no_candidates,
+                operations_are_found_by_id_and_since_a_time,
+                scrubbed_content_is_gone_and_that_it_was_stays,
+                a_picture_goes_when_nobody_has_it_any_more,
             ],
             view: [
                 observing_unsettles_what_changed,

@@ -372,6 +372,7 @@ pub(super) async fn verify(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(account): Path<String>,
+    Query(how): Query<VerifyQuery>,
 ) -> Result<Response, ApiError> {
     let account = caller.find_account(&app, &account).await?;
     if account.state == AccountState::Removed {
@@ -382,12 +383,30 @@ pub(super) async fn verify(
     let verify = async move {
         let provider = app.connector.open(account.id).await?;
         let verified = Box::pin(app.engine.verify(&account, &*provider, turn.handle())).await?;
+        let repaired = how.repair && !verified.differences.is_empty();
+        if repaired {
+            app.engine.repair(&account, &verified).await?;
+        }
         drop(turn);
-        let shown = |d: Difference| DifferenceShown { remote: d.remote, person: d.person, says: d.says };
+        if repaired && account.state == AccountState::Active {
+            app.schedule.sync_soon(account.id, "repair");
+        }
+        let shown = |d: Difference| {
+            let Difference { remote, person, says, there, here } = d;
+            DifferenceShown { remote, person, says, there, here }
+        };
         let differences = verified.differences.into_iter().map(shown).collect();
-        Ok(Event::Verified(VerifiedShown { compared: verified.compared, differences }))
+        Ok(Event::Verified(VerifiedShown { compared: verified.compared, differences, repaired }))
     };
     Ok(live::events(handle, true, verify))
+}
+
+/// How a comparison is asked for.
+#[derive(Deserialize)]
+pub(super) struct VerifyQuery {
+    /// Have the next run read and judge anew what differs.
+    #[serde(default)]
+    repair: bool,
 }
 
 /// How a refresh is asked for.

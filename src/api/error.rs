@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::types::ErrorBody;
-use crate::engine::SyncError;
 use crate::engine::connect::ConnectError;
 use crate::engine::schedule::Stopping;
+use crate::engine::{Refusal, SyncError};
 use crate::store::StoreError;
 
 /// What went wrong, by what the caller can do about it. Each says what to do next.
@@ -103,6 +103,17 @@ impl From<SyncError> for ApiError {
             SyncError::NotActive(_) => Self::Conflict(says),
             SyncError::Halted(_) => Self::NeedsPerson(says),
             SyncError::Stopped => Self::Stopping(says),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let says = refusal.to_string();
+        match refusal {
+            Refusal::Store(error) => error.into(),
+            Refusal::Missing(_) => Self::NotFound(says),
+            Refusal::Cannot(_) | Refusal::Busy => Self::Conflict(says),
         }
     }
 }

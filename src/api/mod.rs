@@ -5,15 +5,22 @@
 
 mod accounts;
 pub mod caller;
+mod conflicts;
+mod duplicates;
 mod error;
+mod history;
 mod live;
 mod people;
 mod runs;
 mod show;
 mod status;
+mod trash;
 pub mod types;
+mod undo;
 mod users;
+mod why;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -26,7 +33,9 @@ pub use error::ApiError;
 use crate::crm::edition::Edition;
 use crate::engine::Engine;
 use crate::engine::connect::Connector;
-use crate::engine::schedule::Schedule;
+use crate::engine::schedule::{Schedule, Turn};
+use crate::ids::AccountId;
+use crate::store::AccountState;
 use crate::sync::settings::GuardSettings;
 
 /// What all handlers share.
@@ -68,11 +77,22 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::show))
         .route("/held", get(runs::held).post(runs::answer))
-        .route("/conflicts", get(runs::conflicts))
-        .route("/why/{subject}", get(runs::why))
+        .route("/conflicts", get(conflicts::list))
+        .route("/conflicts/{conflict}", get(conflicts::show))
+        .route("/conflicts/{conflict}/resolve", post(conflicts::resolve))
+        .route("/duplicates", get(duplicates::list))
+        .route("/duplicates/merge", post(duplicates::merge))
+        .route("/duplicates/dismiss", post(duplicates::dismiss))
+        .route("/undo", post(undo::undo))
+        .route("/why/{subject}", get(why::why))
+        .route("/trash", get(trash::list))
+        .route("/trash/restore", post(trash::restore))
+        .route("/trash/purge", post(trash::purge))
         .route("/people", get(people::list).post(people::add))
         .route("/people/{person}", patch(people::edit).get(people::show).delete(people::trash))
         .route("/people/{person}/restore", post(people::restore))
+        .route("/people/{person}/history", get(history::of_person))
+        .route("/people/{person}/merge", post(undo::merge))
         .route("/people/{person}/resume", post(people::resume))
         .route("/people/{person}/followers/{user}", put(people::follow).delete(people::unfollow))
         .fallback(nothing_there);
@@ -89,6 +109,30 @@ fn health() -> Router<Arc<App>> {
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(status::metrics))
+}
+
+/// Waits until none of these accounts runs, and holds them.
+async fn turns(app: &App, accounts: &BTreeSet<AccountId>) -> Result<Vec<Turn>, ApiError> {
+    let mut held = Vec::with_capacity(accounts.len());
+    // In order, so that two who want the same ones don't wait for each other.
+    for account in accounts {
+        held.push(app.schedule.turn(*account, false).await?);
+    }
+    Ok(held)
+}
+
+/// Syncs those of these accounts that are active, so that what was done by hand goes on from there.
+async fn sync_soon(
+    app: &App,
+    accounts: impl IntoIterator<Item = AccountId>,
+    trigger: &'static str,
+) -> Result<(), ApiError> {
+    for account in accounts {
+        if app.engine.store().account(account).await?.is_some_and(|account| account.state == AccountState::Active) {
+            app.schedule.sync_soon(account, trigger);
+        }
+    }
+    Ok(())
 }
 
 async fn nothing_there() -> ApiError {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::caller::Caller;
 use super::types::{LinkShown, NewPerson, PersonPatch, PersonShown, Resume};
-use super::{ApiError, App, show};
+use super::{ApiError, App, history, show};
 use crate::card::Card;
 use crate::card::field::Field;
 use crate::card::normalize::{display_name, keep_display, tidy};
@@ -34,7 +34,7 @@ pub(super) struct Wanted {
     owner: Option<String>,
     /// Those in the trash instead.
     #[serde(default)]
-    trashed: bool,
+    pub(super) trashed: bool,
     after: Option<PersonId>,
     limit: Option<usize>,
 }
@@ -43,6 +43,14 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(wanted): Query<Wanted>,
+) -> Result<Json<Vec<PersonShown>>, ApiError> {
+    list_people(&app, &caller, wanted).await
+}
+
+pub(super) async fn list_people(
+    app: &App,
+    caller: &Caller,
+    wanted: Wanted,
 ) -> Result<Json<Vec<PersonShown>>, ApiError> {
     let query = PersonQuery {
         viewer: caller.viewer(),
@@ -53,13 +61,22 @@ pub(super) async fn list(
         limit: wanted.limit.unwrap_or(100).clamp(1, 1000),
     };
     let people = app.engine.store().people(&query).await?;
-    Ok(Json(people.into_iter().map(|person| show::person(person, &caller)).collect()))
+    Ok(Json(people.into_iter().map(|person| show::person(person, caller)).collect()))
+}
+
+/// What of a person is asked for.
+#[derive(Default, Deserialize)]
+pub(super) struct How {
+    /// Where each value comes from.
+    #[serde(default)]
+    provenance: bool,
 }
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(person): Path<String>,
+    Query(how): Query<How>,
 ) -> Result<Json<PersonShown>, ApiError> {
     let person = caller.find_person(&app, &person).await?;
     let mut links = Vec::new();
@@ -80,7 +97,8 @@ pub(super) async fn show(
     }
     let who = access::who((&person).into(), &caller.directory);
     let seen_by = who.into_iter().map(|(user, because)| format!("{}: {because}", caller.name_of(user))).collect();
-    Ok(Json(PersonShown { links, seen_by, ..show::person(person, &caller) }))
+    let provenance = if how.provenance { history::provenance(&app, &caller, &person).await? } else { Vec::new() };
+    Ok(Json(PersonShown { links, seen_by, provenance, ..show::person(person, &caller) }))
 }
 
 pub(super) async fn add(
@@ -255,16 +273,22 @@ pub(super) async fn restore(
     caller: Caller,
     Path(person): Path<String>,
 ) -> Result<Json<PersonShown>, ApiError> {
-    let before = caller.find_person(&app, &person).await?;
+    restored(&app, &caller, &person).await.map(Json)
+}
+
+/// Takes a person out of the trash.
+pub(super) async fn restored(app: &App, caller: &Caller, person: &str) -> Result<PersonShown, ApiError> {
+    let before = caller.find_person(app, person).await?;
     match before.state {
-        PersonState::Live => return Ok(Json(show::person(before, &caller))),
+        PersonState::Live => return Ok(show::person(before, caller)),
         PersonState::Purged { .. } => {
             return Err(ApiError::Conflict("its content was removed for good and can't be restored".to_owned()));
         }
         PersonState::Trashed { .. } => {}
     }
     let after = Person { state: PersonState::Live, ..before.clone() };
-    put(&app, &caller, &before, after, vec![PersonChange::Restored], "person restored").await
+    let Json(shown) = put(app, caller, &before, after, vec![PersonChange::Restored], "person restored").await?;
+    Ok(shown)
 }
 
 /// Paused links go on (rule 18).
@@ -295,7 +319,7 @@ pub(super) async fn resume(
     for account in mine {
         app.engine.resume_links(person.id, Some(account), caller.actor()).await?;
     }
-    show(State(app), caller, Path(person.id.to_string())).await
+    show(State(app), caller, Path(person.id.to_string()), Query(How::default())).await
 }
 
 pub(super) async fn follow(

@@ -55,6 +55,7 @@ pub(super) fn person(person: Person, caller: &Caller) -> PersonShown {
         follower_names: person.followers.iter().map(|user| caller.name_of(*user)).collect(),
         links: Vec::new(),
         seen_by: Vec::new(),
+        provenance: Vec::new(),
         person,
     }
 }

@@ -3,12 +3,14 @@
 //! Owns: the shapes of requests and answers. Must not: know the store, the engine or a provider; the pure modules' own
 //! types stand for themselves where they are meant for people.
 
+mod handles;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
-use crate::card::field::Field;
+use crate::card::field::{Field, FieldValue};
 use crate::crm::person::{Person, VisibleTo};
 use crate::ids::{
     AccountId, ConflictId, GroupId, HeldId, LinkId, OpId, PersonId, RemoteId, RoleId, RunId, Timestamp, UserId,
@@ -17,6 +19,8 @@ use crate::sync::operation::{FieldDiff, Operation};
 use crate::sync::plan::{Clash, Deletion, Waits};
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLeave, Push, Settings};
 use crate::sync::view::{Answer, LinkState, Origin};
+
+pub use handles::*;
 
 /// The header that names the user for whom the caller acts; without it the caller acts as administrator.
 pub const AS_HEADER: &str = "x-contactd-as";
@@ -386,17 +390,26 @@ pub struct VerifiedShown {
     pub compared: u64,
     /// Each difference.
     pub differences: Vec<DifferenceShown>,
+    /// Whether the next run, which begins now, was told to read and judge them anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repaired: bool,
 }
 
 /// A difference between an address book and what we know of it, or between the two sides of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DifferenceShown {
-    /// The record.
-    pub remote: RemoteId,
+    /// The record; `None` = the person has none there yet.
+    pub remote: Option<RemoteId>,
     /// Its person, if it is linked.
     pub person: Option<PersonId>,
     /// In a sentence.
     pub says: String,
+    /// How the record differs: from what is known of it, or from what would be sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub there: Vec<FieldDiff>,
+    /// What would change of the person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub here: Vec<FieldDiff>,
 }
 
 /// What the dashboard shows of one account, or of all.
@@ -460,6 +473,9 @@ pub struct RunShown {
     /// What it did; only where one run is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
+    /// The same for people: record by record, field by field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryRow>,
     /// The operation after which the list goes on, if there are more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more_after: Option<OpId>,
@@ -556,6 +572,9 @@ pub struct PersonShown {
     /// Who may see it, and why; only where one person is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen_by: Vec<String>,
+    /// Where each value comes from; only where it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provenance: Vec<ProvenanceRow>,
 }
 
 /// A link as shown.
@@ -607,10 +626,42 @@ pub struct WhyShown {
     pub remote: Option<RemoteId>,
     /// The person, if there is one.
     pub person: Option<PersonId>,
+    /// The state of the link, if there is one.
+    #[serde(default)]
+    pub link: Option<LinkState>,
+    /// Who created the record, if there is a link.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// In a sentence.
     pub says: String,
     /// What the next run would do.
     pub does: Vec<String>,
+    /// Sends of which it is not known whether they landed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intents: Vec<String>,
+    /// Conflicts that nobody has dealt with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<ConflictShown>,
+    /// A deletion that waits for its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldId>,
+    /// What of the person is not sent there, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<StaysShown>,
+    /// What can be done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub todo: Vec<String>,
+}
+
+/// A value that is not sent to an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaysShown {
+    /// In which field.
+    pub field: Field,
+    /// The whole field, or one element of it.
+    pub value: FieldValue,
+    /// Why, in a sentence.
+    pub why: String,
 }
 
 /// Where one field flows, as shown.

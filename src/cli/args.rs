@@ -1,5 +1,7 @@
 //! The commands and their arguments.
 
+mod handles;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -79,6 +81,9 @@ pub enum Command {
     Verify {
         /// By address or id
         account: String,
+        /// Have the next run read and judge anew what differs, by its ordinary plan
+        #[arg(long)]
+        repair: bool,
     },
     /// Why a person, or a record, is or isn't in sync
     Why {
@@ -88,12 +93,20 @@ pub enum Command {
     /// What syncs did
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Undo what a run did, an account's syncs, or what was last done to a person; shows first what would be done
+    Undo(UndoArgs),
     /// Deletions that wait for a yes or no
     #[command(subcommand)]
     Held(HeldCommand),
     /// Values that were changed on both sides
     #[command(subcommand)]
     Conflicts(ConflictsCommand),
+    /// Records that could be one of several people
+    #[command(subcommand)]
+    Duplicates(DuplicatesCommand),
+    /// People who were deleted
+    #[command(subcommand)]
+    Trash(TrashCommand),
     /// People in the CRM
     #[command(subcommand)]
     People(PeopleCommand),
@@ -463,7 +476,7 @@ pub enum RunsCommand {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },
-    /// Show what a run did
+    /// Show what a run did, record by record and field by field
     Show {
         /// Its id
         run: String,
@@ -501,15 +514,9 @@ pub struct HeldWhich {
     pub all: Option<String>,
 }
 
-/// Conflicts.
-#[derive(Debug, Subcommand)]
-pub enum ConflictsCommand {
-    /// List them, with which value stands
-    List {
-        /// Only of this account
-        account: Option<String>,
-    },
-}
+pub(super) use handles::{
+    ConflictsCommand, DuplicatesCommand, KeepArg, PeopleMerge, ResolveArgs, TrashCommand, UndoArgs, WhichTrash,
+};
 
 /// People.
 #[derive(Debug, Subcommand)]
@@ -535,7 +542,20 @@ pub enum PeopleCommand {
     Show {
         /// Its id
         person: String,
+        /// Say of each value who or which account said so, by which run and when
+        #[arg(long)]
+        provenance: bool,
     },
+    /// Show what was done to a person, and to those merged into it, newest first
+    History {
+        /// Its id
+        person: String,
+        /// How many operations
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Merge a person into another one; shows first what would be done
+    Merge(PeopleMerge),
     /// Add a person
     Add {
         /// Who owns it

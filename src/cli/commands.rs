@@ -8,15 +8,15 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{
-    AccountCommand, AccountSet, Cli, Command, ConfigCommand, ConflictsCommand, HeldCommand, HeldWhich, MappingCommand,
-    RolesCommand, RunsCommand, UserSet, UsersCommand,
+    AccountCommand, AccountSet, Cli, Command, ConfigCommand, HeldCommand, HeldWhich, MappingCommand, RolesCommand,
+    RunsCommand, UserSet, UsersCommand,
 };
 use super::client::{Client, part};
-use super::{CliError, Exit, Style, note, people, print, show};
+use super::{CliError, Exit, Style, handles, note, people, print, show};
 use crate::api::types::{
-    AccountAdded, AccountShown, Check, ConflictShown, Event, GroupShown, GuardPatch, HeldAnswer, HeldShown, MappingRow,
-    NewAccount, NewRole, NewUser, PresentChoice, PreviewShown, RoleShown, Rotated, RunShown, SettingsAnswer,
-    SettingsPatch, StatusShown, TallyShown, UserPatch, UserShown, WhyShown,
+    AccountAdded, AccountShown, Check, Event, GroupShown, GuardPatch, HeldAnswer, HeldShown, MappingRow, NewAccount,
+    NewRole, NewUser, PresentChoice, PreviewShown, RoleShown, Rotated, RunShown, SettingsAnswer, SettingsPatch,
+    StatusShown, TallyShown, UserPatch, UserShown, WhyShown,
 };
 use crate::ids::HeldId;
 use crate::secret::Secret;
@@ -51,13 +51,13 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             Ok(if preview.held || preview.undecided > 0 { Exit::Waits } else { Exit::Ok })
         }
         Command::Refresh { account, wait } => refresh(account, wait, client, style).await,
-        Command::Verify { account } => {
-            let path = format!("/accounts/{}/verify", part(&account));
+        Command::Verify { account, repair } => {
+            let path = format!("/accounts/{}/verify?repair={repair}", part(&account));
             let Event::Verified(verified) = follow(&path, client, style).await? else {
                 return Err(CliError::new(Exit::Failed, "the daemon gave no comparison"));
             };
             style.answer(&verified, show::verified);
-            Ok(if verified.differences.is_empty() { Exit::Ok } else { Exit::Failed })
+            Ok(if verified.differences.is_empty() || verified.repaired { Exit::Ok } else { Exit::Failed })
         }
         Command::Why { subject } => {
             let rows: Vec<WhyShown> = client.get(&format!("/why/{}", part(&subject))).await?;
@@ -80,12 +80,10 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             Ok(Exit::Ok)
         }
         Command::Held(command) => held(command, client, style).await,
-        Command::Conflicts(ConflictsCommand::List { account }) => {
-            let of = account.map(|account| format!("?account={}", part(&account))).unwrap_or_default();
-            let rows: Vec<ConflictShown> = client.get(&format!("/conflicts{of}")).await?;
-            style.answer(&rows, |rows| show::conflicts(rows));
-            Ok(Exit::Ok)
-        }
+        Command::Undo(args) => handles::undo(args, client, style).await,
+        Command::Conflicts(command) => handles::conflicts(command, client, style).await,
+        Command::Duplicates(command) => handles::duplicates(command, client, style).await,
+        Command::Trash(command) => handles::trash(command, client, style).await,
         Command::People(command) => people::run(command, client, style).await,
         Command::Config(ConfigCommand::RotateKey) => {
             let rotated: Rotated = client.post("/keys/rotate", None::<&()>).await?;

@@ -7,6 +7,7 @@
 mod args;
 mod client;
 mod commands;
+mod handles;
 mod people;
 mod show;
 

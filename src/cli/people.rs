@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::args::{Fields, PeopleCommand};
 use super::client::{Client, part};
-use super::{CliError, Exit, Style, note, show};
+use super::{CliError, Exit, Style, handles, note, show};
 use crate::api::types::{NewPerson, PersonPatch, PersonShown, Resume};
 use crate::card::field::Field;
 use crate::card::{Card, Item, Organization};
@@ -41,7 +41,11 @@ pub(super) async fn run(command: PeopleCommand, client: &Client, style: Style) -
             }
             return Ok(Exit::Ok);
         }
-        PeopleCommand::Show { person } => client.get(&path(&person)).await?,
+        PeopleCommand::Show { person, provenance } => {
+            client.get(&format!("{}?provenance={provenance}", path(&person))).await?
+        }
+        PeopleCommand::History { person, limit } => return handles::history(&person, limit, client, style).await,
+        PeopleCommand::Merge(args) => return handles::merge(args, client, style).await,
         PeopleCommand::Add { owner, visible_to, fields } => {
             let changed = changed(&Card::default(), fields)?;
             let card = serde_json::from_value(Value::Object(changed))

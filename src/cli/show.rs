@@ -2,23 +2,23 @@
 //!
 //! Owns: words and columns. Must not: ask the daemon anything.
 
+mod handles;
+
 use std::fmt::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::api::types::{
-    AccountAdded, AccountShown, Check, ConflictShown, CountedShown, CountsShown, GroupShown, HeldShown, MappingRow,
-    PersonShown, PreviewShown, RoleShown, RunShown, SettingsAnswer, StatusShown, TallyShown, UserShown, VerifiedShown,
-    WhyShown,
+    AccountAdded, AccountShown, Check, CountedShown, CountsShown, GroupShown, HeldShown, MappingRow, PersonShown,
+    PreviewShown, RoleShown, RunShown, SettingsAnswer, StatusShown, TallyShown, UserShown,
 };
-use crate::card::Card;
 use crate::card::field::{FieldValue, Value};
-use crate::card::normalize::display_name;
 use crate::ids::Timestamp;
-use crate::sync::operation::{Effect, FieldDiff, PersonChange, RemoteChange};
-use crate::sync::plan::{About, Deletion, Side};
+use crate::sync::operation::FieldDiff;
+use crate::sync::plan::Deletion;
 use crate::sync::settings::Direction;
 use crate::sync::view::Answer;
+pub(super) use handles::{conflict, conflicts, duplicates, history, merge, provenance, purged, undo, verified, why};
 
 fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
@@ -343,49 +343,7 @@ pub(super) fn run(run: &RunShown) -> String {
     if let Some(error) = &run.error {
         let _ = writeln!(text, "it ended early: {error}");
     }
-    let lines: Vec<String> =
-        run.operations.iter().flat_map(|operation| &operation.effects).filter_map(effect).collect();
-    let most = 100;
-    for line in lines.iter().take(most) {
-        let _ = writeln!(text, "  {line}");
-    }
-    if lines.len() > most {
-        let _ = writeln!(text, "  … and {} more; --json shows all", lines.len() - most);
-    }
-    text
-}
-
-/// One thing that was done, in a line.
-fn effect(effect: &Effect) -> Option<String> {
-    let name =
-        |card: &Card| card.display.clone().or_else(|| display_name(card)).unwrap_or_else(|| "(no name)".to_owned());
-    let fields = |diffs: &[FieldDiff]| diffs.iter().map(|diff| diff.field.to_string()).collect::<Vec<_>>().join(", ");
-    Some(match effect {
-        Effect::Person { person, change, .. } => match change {
-            PersonChange::Created(card) => format!("here: {} was added ({person})", name(card)),
-            PersonChange::Edited(diffs) => format!("here: {} of {person} changed", fields(diffs)),
-            PersonChange::Trashed => format!("here: {person} went into the trash"),
-            PersonChange::Restored => format!("here: {person} came back from the trash"),
-            PersonChange::Purged => format!("here: {person} was removed for good"),
-            PersonChange::Owner(_) => format!("here: {person} has another owner"),
-            PersonChange::VisibleTo(_) => format!("here: {person} is visible to others than before"),
-            PersonChange::Followers(_) => format!("here: {person} has other followers"),
-            PersonChange::Custom { name, .. } => format!("here: {name} of {person} changed"),
-        },
-        Effect::Remote { person, change, .. } => match change {
-            RemoteChange::Created(card) => format!("there: {} was added ({person})", name(card)),
-            RemoteChange::Updated(diffs) => format!("there: {} of {person} changed", fields(diffs)),
-            RemoteChange::Deleted { card, .. } => format!("there: {} was deleted ({person})", name(card)),
-            RemoteChange::Joined(_) => format!("there: {person} was put into the sync group"),
-            RemoteChange::Left(_) => format!("there: {person} was taken out of the sync group"),
-        },
-        // A new link goes with what was added.
-        Effect::Link { state, .. } if state.before.is_none() => return None,
-        Effect::Link { person, state, .. } => {
-            let state = state.after.map(|state| word(&state)).unwrap_or_default();
-            format!("link: {person} is now {state}")
-        }
-    })
+    text + &history(&run.history)
 }
 
 pub(super) fn held(rows: &[HeldShown]) -> String {
@@ -411,32 +369,6 @@ pub(super) fn held(rows: &[HeldShown]) -> String {
     };
     let header = ["name", "account", "would delete", "why", "since", "answer", "id"];
     or_none(table(header, rows.iter().map(row)), "no deletions wait")
-}
-
-pub(super) fn conflicts(rows: &[ConflictShown]) -> String {
-    let row = |c: &ConflictShown| {
-        let about = match c.clash.about {
-            About::Field(field) => field.to_string(),
-            About::TrashedHere => "deleted here, edited there".to_owned(),
-            About::DeletedThere => "edited here, deleted there".to_owned(),
-        };
-        let stands = match c.clash.stands {
-            Side::Ours => "here",
-            Side::Theirs => "there",
-            Side::Undecided => "undecided",
-        };
-        [
-            c.name.clone(),
-            about,
-            value(&c.clash.ours),
-            value(&c.clash.theirs),
-            stands.to_owned(),
-            c.address.clone(),
-            time(Some(c.at)),
-        ]
-    };
-    let header = ["name", "about", "here", "there", "stands", "account", "since"];
-    or_none(table(header, rows.iter().map(row)), "no conflicts")
 }
 
 pub(super) fn people(people: &[PersonShown]) -> String {
@@ -477,27 +409,10 @@ pub(super) fn person(p: &PersonShown) -> String {
     for link in &p.links {
         rows.push([format!("in {}", link.address), word(&link.state)]);
     }
-    table(["", ""], rows)
-}
-
-pub(super) fn why(rows: &[WhyShown]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let _ = writeln!(text, "{}: {}", row.address, row.says);
-        if !row.does.is_empty() {
-            let _ = writeln!(text, "  the next run would: {}", row.does.join(", "));
-        }
+    let mut text = table(["", ""], rows);
+    if !p.provenance.is_empty() {
+        text += &provenance(&p.provenance);
     }
-    if text.is_empty() { "it is in no account, and would be sent to none\n".to_owned() } else { text }
-}
-
-pub(super) fn verified(verified: &VerifiedShown) -> String {
-    let mut text = String::new();
-    for difference in &verified.differences {
-        let person = difference.person.map(|person| format!(" (person {person})")).unwrap_or_default();
-        let _ = writeln!(text, "{}{person}: {}", difference.remote, difference.says);
-    }
-    let _ = writeln!(text, "{} records compared, {} differ", verified.compared, verified.differences.len());
     text
 }
 

@@ -47,7 +47,11 @@ impl Running<'_> {
             // Pairing is over the whole set, once per round, and only if there is anything unsettled at all.
             let met = match &mut met {
                 Some(met) => met,
-                none => none.insert(self.meet().await?),
+                none => {
+                    let found = self.meet().await?;
+                    self.note_duplicates(&found).await?;
+                    none.insert(found)
+                }
             };
             let decided = self.decide(page, met).await?;
             let (deletions, rest): (Vec<_>, Vec<_>) =

@@ -1,27 +1,23 @@
-//! An account's settings change: what would follow, and the change itself. And why a record is not in sync.
+//! An account's settings change: what would follow, and the change itself.
 //!
 //! Owns: the two decisions that a change of settings puts to a person: a new sync group moves the links, and one-way
 //! becoming two-way either sends what was edited meanwhile or takes the present as agreed (R8, R11). Must not: ask a
 //! provider anything; whoever calls holds the account, so that no run is under way.
 
-use std::collections::BTreeMap;
-
 use super::membership::Membership;
 use super::plan::Decided;
 use super::preview::{Preview, Previewed};
 use super::{Engine, Handle, SyncError};
-use crate::card::field::FieldValue;
-use crate::ids::{PersonId, RemoteId};
 use crate::store::{Account, Change, CollectionState, Commit, PersonQuery, SubjectKey};
 use crate::sync::caps::{self, Capabilities};
 use crate::sync::diff::Diff;
-use crate::sync::elements;
 use crate::sync::guard::{Toll, Verdict, judge};
 use crate::sync::operation::{Actor, Effect, Operation};
 use crate::sync::plan::{Decision, Deletion, Step, Waits};
 use crate::sync::reconcile::{Facts, Meeting, deletion_of, reconcile};
 use crate::sync::settings::{Direction, Scope, Settings};
-use crate::sync::view::{Base, Link, LinkState, Pairs, Seen, Subject, Withheld};
+use crate::sync::unite;
+use crate::sync::view::{Link, LinkState, Seen, Subject};
 
 /// What becomes of CRM edits that were made while the account was one-way (R11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,23 +26,6 @@ pub enum Present {
     Push,
     /// They stay here; both sides count as agreed as they are.
     Agree,
-}
-
-/// Why a record or a person is, or is not, in sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// The record, if there is one.
-    pub remote: Option<RemoteId>,
-    /// The person, if there is one.
-    pub person: Option<PersonId>,
-    /// The state of the link, if there is one.
-    pub link: Option<LinkState>,
-    /// What the next run would do about it.
-    pub does: Vec<String>,
-    /// What it waits for.
-    pub waits: Option<Waits>,
-    /// What failed, and when it is tried again.
-    pub failed: Option<crate::store::Failure>,
 }
 
 /// What is looked at to judge a change.
@@ -163,39 +142,6 @@ impl Engine {
         Ok(changed)
     }
 
-    /// Why these are, or are not, in sync.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn why(
-        &self,
-        account: &Account,
-        caps: &Capabilities,
-        keys: &[SubjectKey],
-    ) -> Result<Vec<Why>, SyncError> {
-        let look = self.look(account, caps).await?;
-        let facts = look.facts(&account.settings);
-        let failures: BTreeMap<SubjectKey, _> =
-            self.store.failures(account.id, 10_000).await?.into_iter().map(|f| (f.key.clone(), f)).collect();
-        let mut all = Vec::new();
-        for (key, subject) in keys.iter().zip(self.store.subjects(account.id, keys).await?) {
-            let decision = reconcile(&subject, Meeting::Alone, &facts);
-            let mut why = Why {
-                remote: subject.seen.as_ref().map(|s| s.seen.id().clone()),
-                person: subject.person.as_ref().map(|p| p.person.id),
-                link: subject.link.as_ref().map(|l| l.state),
-                does: Vec::new(),
-                waits: decision.waits,
-                failed: failures.get(key).cloned(),
-            };
-            let mut words = Preview::default();
-            words.add(Decided { key: key.clone(), subject, decision });
-            why.does = words.rows.pop().map(|row| row.does).unwrap_or_default();
-            all.push(why);
-        }
-        Ok(all)
-    }
-
     pub(super) async fn look<'a>(
         &'a self,
         account: &'a Account,
@@ -217,7 +163,11 @@ impl Look<'_> {
     }
 
     /// Every record that is not gone, then every person of the account's user that has none; in pages.
-    async fn each(&self, handle: &Handle, mut see: impl FnMut(SubjectKey, Subject)) -> Result<(), SyncError> {
+    pub(super) async fn each(
+        &self,
+        handle: &Handle,
+        mut see: impl FnMut(SubjectKey, Subject),
+    ) -> Result<(), SyncError> {
         let (store, id, page) = (self.engine.store(), self.account.id, self.engine.options.page.max(1));
         for collection in &self.collections {
             let mut after = None;
@@ -233,6 +183,18 @@ impl Look<'_> {
                 keys.into_iter().zip(subjects).for_each(|(key, subject)| see(key, subject));
             }
         }
+        self.each_person(handle, |subject| {
+            let person = subject.person.as_ref().map(|facts| facts.person.id);
+            if let (None, Some(person)) = (&subject.link, person) {
+                see(SubjectKey::Person(person), subject);
+            }
+        })
+        .await
+    }
+
+    /// Every person of the account's user who is in use; in pages.
+    pub(super) async fn each_person(&self, handle: &Handle, mut see: impl FnMut(Subject)) -> Result<(), SyncError> {
+        let (store, id, page) = (self.engine.store(), self.account.id, self.engine.options.page.max(1));
         let mut query = PersonQuery { owner: Some(self.account.user), limit: page, ..PersonQuery::default() };
         loop {
             if handle.is_stopped() {
@@ -242,9 +204,7 @@ impl Look<'_> {
             let Some(last) = people.last() else { return Ok(()) };
             query.after = Some(last.id);
             let keys: Vec<SubjectKey> = people.into_iter().map(|p| SubjectKey::Person(p.id)).collect();
-            let subjects = store.subjects(id, &keys).await?;
-            let unlinked = keys.into_iter().zip(subjects).filter(|(_, subject)| subject.link.is_none());
-            unlinked.for_each(|(key, subject)| see(key, subject));
+            store.subjects(id, &keys).await?.into_iter().for_each(&mut see);
         }
     }
 
@@ -295,26 +255,7 @@ fn agree(subject: &mut Subject) {
         return;
     }
     *revision = person.person.revision;
-    base.ours = person.person.card.clone();
-    base.pairs = pairs(base);
-}
-
-/// Which element of ours is which of theirs, found anew; what has no partner stays here.
-fn pairs(base: &Base) -> Pairs {
-    let mut pairs = Pairs::default();
-    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-    for field in base.mapped.iter() {
-        let (FieldValue::Many(ours), FieldValue::Many(theirs)) = (base.ours.get(field), base.theirs.get(field)) else {
-            continue;
-        };
-        for (o, t) in elements::align(field, &ours, &theirs).to.into_iter().enumerate() {
-            match t {
-                Some(t) => pairs.both.entry(field).or_default().push((number(o), number(t))),
-                None => drop(pairs.withheld.entry(field).or_default().insert(number(o), Withheld::Refused)),
-            }
-        }
-    }
-    pairs
+    *base = unite::taken_as_agreed(base, &person.person.card);
 }
 
 /// Whether a change of direction asks what becomes of the edits made here meanwhile.

@@ -7,18 +7,24 @@ mod apply;
 pub mod change;
 pub mod connect;
 mod deletions;
+mod duplicates;
 mod handle;
+mod hold;
 mod membership;
 mod plan;
 mod preview;
 mod pull;
 mod purge;
+mod resolve;
 mod resume;
 pub mod schedule;
 mod scope;
 mod send;
 mod settle;
+mod undo;
+mod unite;
 pub mod verify;
+pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,8 +39,12 @@ use crate::sync::reconcile::Facts;
 use crate::sync::view::Seen;
 use membership::Membership;
 
+pub use duplicates::Duplicate;
 pub use handle::{Handle, Phase, Progress};
+pub use hold::Refusal;
 pub use preview::{Preview, Previewed};
+pub use undo::{Undo, UndoPlan, UndoRow};
+pub use unite::Merge;
 
 /// What a preview's run is called; it leaves neither a row nor the time of a sync.
 const PREVIEW: &str = "preview";
@@ -469,6 +479,8 @@ pub(crate) fn count(effects: &[Effect]) -> Tally {
                 PersonChange::Owner(_)
                 | PersonChange::VisibleTo(_)
                 | PersonChange::Followers(_)
+                | PersonChange::MergedInto(_)
+                | PersonChange::Absorbed(_)
                 | PersonChange::Custom { .. } => {}
             },
             Effect::Remote { change, .. } => match change {
@@ -477,7 +489,7 @@ pub(crate) fn count(effects: &[Effect]) -> Tally {
                 RemoteChange::Deleted { .. } => tally.remote.deleted += 1,
                 RemoteChange::Joined(_) | RemoteChange::Left(_) => {}
             },
-            Effect::Link { .. } => {}
+            Effect::Link { .. } | Effect::Relinked { .. } => {}
         }
     }
     tally

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
 use crate::card::{Card, Photo};
-use crate::ids::PersonId;
+use crate::ids::{PersonId, RemoteId};
 use crate::store::{Change, SubjectKey};
 use crate::sync::caps::TokenPlace;
 use crate::sync::circle;
@@ -30,6 +30,13 @@ pub(super) struct Decided {
 pub(super) struct Met {
     pairing: Pairing,
     people: BTreeSet<PersonId>,
+}
+
+impl Met {
+    /// Records that wait, with the people who could be the same.
+    pub(super) fn in_question(&self) -> &BTreeMap<RemoteId, BTreeSet<PersonId>> {
+        &self.pairing.in_question
+    }
 }
 
 impl Running<'_> {

@@ -123,14 +123,17 @@ impl Running<'_> {
         for intent in intents {
             let person = self.store().person(intent.person).await?;
             let live = person.as_ref().is_some_and(crate::crm::person::Person::is_live);
-            if live && self.account.settings.direction == Direction::TwoWay {
+            // Whose link became redundant, or was undone, wants no record there any more.
+            let link = self.store().link(intent.link).await?;
+            let wants = live && link.as_ref().is_some_and(|l| l.state == LinkState::Live);
+            if wants && self.account.settings.direction == Direction::TwoWay {
                 commit.expect.push(Expect::Access(self.account.user, intent.person));
                 wanted.push(intent);
                 continue;
             }
             commit.changes.push(Change::CloseIntent(intent.id));
             self.creating.remove(&intent.token);
-            if let Some(mut link) = self.store().link(intent.link).await?
+            if let Some(mut link) = link
                 && !live
             {
                 link.state = LinkState::Deleted;

@@ -22,6 +22,11 @@ pub trait Driver: Send + Sync + 'static {
     /// A future that is dropped does not stop a batch that has begun.
     async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError>;
 
+    /// What was deleted is not to be found in the database's files any more, as far as it can see to that at once.
+    async fn wipe(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Waits until nobody else brings the schema up to date, and keeps others from it until the answer is dropped. A file
     /// has one daemon at a time, so that there is nobody to wait for.
     async fn alone(&self) -> Result<Alone, StoreError> {
@@ -50,6 +55,9 @@ impl Driver for Box<dyn Driver> {
     async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError> {
         (**self).run(batch).await
     }
+    async fn wipe(&self) -> Result<(), StoreError> {
+        (**self).wipe().await
+    }
     async fn alone(&self) -> Result<Alone, StoreError> {
         (**self).alone().await
     }
@@ -59,6 +67,9 @@ impl Driver for Box<dyn Driver> {
 impl<D: Driver + ?Sized> Driver for Arc<D> {
     async fn run(&self, batch: Vec<Stmt>) -> Result<Vec<Rows>, StoreError> {
         (**self).run(batch).await
+    }
+    async fn wipe(&self) -> Result<(), StoreError> {
+        (**self).wipe().await
     }
     async fn alone(&self) -> Result<Alone, StoreError> {
         (**self).alone().await

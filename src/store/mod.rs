@@ -25,7 +25,7 @@ use crate::ids::{
 };
 use crate::sync::operation::Operation;
 pub use crate::sync::pairing::Candidate;
-use crate::sync::plan::{About, Clash, Deletion};
+use crate::sync::plan::{Clash, Deletion};
 use crate::sync::settings::Settings;
 use crate::sync::view::{Answer, Intent, Link, LinkState, Roster, Seen, StoredSeen, Subject};
 
@@ -484,6 +484,8 @@ pub enum Change {
     /// An intent is stored before it is sent. The token of a create is remembered for ever, with its link. Stale if another
     /// create is open for the same person and account, or if the token was made for another link.
     OpenIntent(Box<Intent>),
+    /// An open intent follows its link to another person, as of no revision of that. Stale if it is not open.
+    MoveIntent(Box<Intent>),
     /// It is known what became of it. Stale if it is not open.
     CloseIntent(IntentId),
     /// It was looked for and not found, once more. Stale if it is not open.
@@ -516,6 +518,13 @@ pub enum Change {
     Unfail(AccountId, SubjectKey),
     /// These candidates were found for a record that waits (shown as possible duplicates); empty = none any more.
     PutDuplicates(AccountId, RemoteId, Vec<PersonId>),
+    /// The record is none of these people, says a person: they are no candidates for it any more ([`Store::candidates`]).
+    Dismiss(AccountId, RemoteId, Vec<PersonId>),
+    /// The person's content goes out of everything that is remembered besides the person itself: the bases of its links,
+    /// its conflicts, what failed, and the values in its operations. That something was changed, by whom and when, stays.
+    Scrub(PersonId),
+    /// A picture's bytes are not needed any more, unless somebody else has the same one.
+    DropBlob(String),
     /// A run, new or changed.
     PutRun(Box<Run>),
     /// The account was synced at that time.
@@ -650,6 +659,15 @@ pub trait Store: Send + Sync {
     async fn history(&self, person: PersonId, limit: usize) -> Result<Vec<Operation>, StoreError>;
     /// The operations of a run, oldest first, in pages.
     async fn operations(&self, run: RunId, after: Option<OpId>, limit: usize) -> Result<Vec<Operation>, StoreError>;
+    /// One operation, with all its effects.
+    async fn operation(&self, id: OpId) -> Result<Option<Operation>, StoreError>;
+    /// All operations with an id of that time or later, oldest first, in pages.
+    async fn operations_since(
+        &self,
+        since: Timestamp,
+        after: Option<OpId>,
+        limit: usize,
+    ) -> Result<Vec<Operation>, StoreError>;
     /// Runs, newest first.
     async fn runs(
         &self,
@@ -659,6 +677,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Run>, StoreError>;
     /// Conflicts that no person has dealt with; all accounts or one.
     async fn conflicts(&self, account: Option<AccountId>, limit: usize) -> Result<Vec<Conflict>, StoreError>;
+    /// One conflict, dealt with or not.
+    async fn conflict(&self, id: ConflictId) -> Result<Option<Conflict>, StoreError>;
     /// Held deletions without an answer, or with one that was not carried out yet.
     async fn held(&self, account: Option<AccountId>) -> Result<Vec<HeldDeletion>, StoreError>;
     /// Failures of an account.
@@ -669,15 +689,8 @@ pub trait Store: Send + Sync {
     async fn counted(&self, account: Option<AccountId>, now: Timestamp) -> Result<Counted, StoreError>;
     /// Recounts what is stored twice (tallies, match keys, unsettled marks) and says what does not agree; empty = all does.
     async fn check(&self) -> Result<Vec<String>, StoreError>;
+    /// Sees to it, as far as the database can, that what was deleted is not to be found in its files any more.
+    async fn wipe(&self) -> Result<(), StoreError>;
     /// Whether the database answers; for the watchdog.
     async fn ping(&self) -> Result<(), StoreError>;
-}
-
-/// The subject that a conflict is about, as text for keys.
-pub fn about_word(about: About) -> String {
-    match about {
-        About::Field(field) => field.name().to_owned(),
-        About::TrashedHere => "trashed_here".to_owned(),
-        About::DeletedThere => "deleted_there".to_owned(),
-    }
 }

@@ -36,7 +36,7 @@ use crate::card::Card;
 use crate::card::photo::Blob;
 use crate::crm::person::Person;
 use crate::crm::users::Directory;
-use crate::ids::{AccountId, CollectionId, LinkId, OpId, PersonId, RemoteId, RunId, Timestamp, Token};
+use crate::ids::{AccountId, CollectionId, ConflictId, LinkId, OpId, PersonId, RemoteId, RunId, Timestamp, Token};
 use crate::sync::operation::Operation;
 use crate::sync::view::{Intent, Link, Roster, StoredSeen, Subject};
 
@@ -239,6 +239,17 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn operations(&self, run: RunId, after: Option<OpId>, limit: usize) -> Result<Vec<Operation>, StoreError> {
         log::operations(self, run, after, limit).await
     }
+    async fn operation(&self, id: OpId) -> Result<Option<Operation>, StoreError> {
+        log::operation(self, id).await
+    }
+    async fn operations_since(
+        &self,
+        since: Timestamp,
+        after: Option<OpId>,
+        limit: usize,
+    ) -> Result<Vec<Operation>, StoreError> {
+        log::since(self, since, after, limit).await
+    }
     async fn runs(
         &self,
         account: Option<AccountId>,
@@ -249,6 +260,9 @@ impl<D: Driver> Store for SqlStore<D> {
     }
     async fn conflicts(&self, account: Option<AccountId>, limit: usize) -> Result<Vec<Conflict>, StoreError> {
         dashboard::conflicts(self, account, limit).await
+    }
+    async fn conflict(&self, id: ConflictId) -> Result<Option<Conflict>, StoreError> {
+        dashboard::conflict(self, id).await
     }
     async fn held(&self, account: Option<AccountId>) -> Result<Vec<HeldDeletion>, StoreError> {
         dashboard::held(self, account).await
@@ -264,6 +278,9 @@ impl<D: Driver> Store for SqlStore<D> {
     }
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         check::check(self).await
+    }
+    async fn wipe(&self) -> Result<(), StoreError> {
+        self.driver.wipe().await
     }
     async fn ping(&self) -> Result<(), StoreError> {
         self.one(Stmt::new("SELECT 1", Vec::new()).must("the database")).await.map(drop)

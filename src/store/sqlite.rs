@@ -40,6 +40,8 @@ const LOG_PAGES: i64 = 4_000;
 const BUSY_MS: u64 = 5_000;
 /// More than there are different statements, so that each is parsed once per connection.
 const STATEMENTS: usize = 256;
+/// Writes the log back and cuts it, unless somebody reads in it just now; no transaction may be open.
+const CUT_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// A store in SQLite. Whoever holds it, holds its file alone.
 #[derive(Debug)]
@@ -84,6 +86,12 @@ impl Driver for Sqlite {
             How::Inline(inline) => run_batch(&mut inline.conn.lock().unwrap_or_else(PoisonError::into_inner), &batch),
             How::Threads(threads) => threads.run(batch).await,
         }
+    }
+
+    /// What was deleted is zeros in the file itself (`secure_delete`); the log that lies beside it still has the pages as
+    /// they were, until it is written back and cut.
+    async fn wipe(&self) -> Result<(), StoreError> {
+        self.run(vec![Stmt::new(CUT_LOG, Vec::new())]).await.map(drop)
     }
 }
 
@@ -202,7 +210,7 @@ fn settle(conn: Connection, read_only: bool) -> rusqlite::Result<Connection> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA temp_store = MEMORY;",
+         PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;",
     )?;
     // Otherwise SQLite looks at the arguments for its plans, and parses a statement anew whenever one of them differs: a
     // third of all time that went into the store.
@@ -219,7 +227,7 @@ fn settle(conn: Connection, read_only: bool) -> rusqlite::Result<Connection> {
 pub fn run_batch(conn: &mut Connection, batch: &[Stmt]) -> Result<Vec<Rows>, StoreError> {
     debug_assert!(batch.iter().all(Stmt::counts_in_order), "placeholders must first appear in order");
     let reads = batch.iter().all(Stmt::reads);
-    if let ([only], true) = (batch, reads) {
+    if let ([only], true) = (batch, reads || batch.iter().all(|stmt| stmt.sql == CUT_LOG)) {
         return Ok(vec![Prepared::new(conn).run(only)?]);
     }
     let behavior = if reads { TransactionBehavior::Deferred } else { TransactionBehavior::Immediate };

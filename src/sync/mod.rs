@@ -5,6 +5,7 @@
 
 pub mod caps;
 pub mod circle;
+pub mod conflict;
 pub mod diff;
 pub mod echo;
 pub mod elements;
@@ -21,4 +22,6 @@ pub mod retry;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod undo;
+pub mod unite;
 pub mod view;

@@ -80,6 +80,57 @@ pub enum Effect {
         /// From which state (`None` = it is new) to which.
         state: Diff<Option<LinkState>>,
     },
+    /// Two people became one, or two again: a link speaks for another one of them, or for the same one otherwise.
+    Relinked {
+        /// Which.
+        link: LinkId,
+        /// In which account.
+        account: AccountId,
+        /// From whom to whom; the same one where only its state changed.
+        person: Diff<PersonId>,
+        /// From which state to which.
+        state: Diff<LinkState>,
+    },
+}
+
+impl Effect {
+    /// Whom it concerns.
+    pub fn person(&self) -> PersonId {
+        match self {
+            Self::Person { person, .. } | Self::Remote { person, .. } | Self::Link { person, .. } => *person,
+            Self::Relinked { person, .. } => person.after,
+        }
+    }
+
+    /// The same without any content: what was changed, by whom and when stays known, and no value.
+    #[must_use]
+    pub fn without_content(self) -> Self {
+        let emptied = |diffs: Vec<FieldDiff>| {
+            let nothing = || FieldValue::One(None);
+            diffs.into_iter().map(|d| FieldDiff { field: d.field, value: Diff::new(nothing(), nothing()) }).collect()
+        };
+        match self {
+            Self::Person { person, link, change } => {
+                let change = match change {
+                    PersonChange::Created(_) => PersonChange::Created(Card::default()),
+                    PersonChange::Edited(diffs) => PersonChange::Edited(emptied(diffs)),
+                    PersonChange::Custom { name, .. } => PersonChange::Custom { name, value: Diff::new(None, None) },
+                    other => other,
+                };
+                Self::Person { person, link, change }
+            }
+            Self::Remote { link, account, person, remote, change } => {
+                let change = match change {
+                    RemoteChange::Created(_) => RemoteChange::Created(Card::default()),
+                    RemoteChange::Updated(diffs) => RemoteChange::Updated(emptied(diffs)),
+                    RemoteChange::Deleted { .. } => RemoteChange::Deleted { card: Card::default(), raw: None },
+                    other => other,
+                };
+                Self::Remote { link, account, person, remote, change }
+            }
+            other => other,
+        }
+    }
 }
 
 /// How a person changed.
@@ -102,6 +153,10 @@ pub enum PersonChange {
     VisibleTo(Diff<VisibleTo>),
     /// Its followers changed.
     Followers(Diff<Vec<UserId>>),
+    /// It was merged into another person, and went into the trash.
+    MergedInto(PersonId),
+    /// Another person was merged into it.
+    Absorbed(PersonId),
     /// One of the company's own fields changed.
     Custom {
         /// Which.

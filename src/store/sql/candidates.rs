@@ -33,6 +33,8 @@ const MATCHABLE: &str = concat!(
      (SELECT 1 FROM links l WHERE l.person = p.id AND l.account = $3 AND l.state <> 'deleted') AND ",
     may_see!("$1")
 );
+/// Pairs of which somebody has said that they are not the same.
+const DISMISSED: &str = "SELECT d.remote, d.person FROM dismissed d WHERE d.account = $1";
 const FOLLOWERS: &str = "SELECT f.follower FROM followers f WHERE f.person = $1 ORDER BY f.follower";
 /// Records that equal one that we made, for a person who has records here and in another account of the same user.
 const COPIES: &str = "SELECT DISTINCT s.remote, m.person FROM seen s JOIN accounts h ON h.id = s.account \
@@ -74,7 +76,13 @@ pub(super) async fn candidates(
         asking.entry(key).or_default().push(RemoteId::from(row.text()?));
     }
     drop(rows);
-    let shared = shared(store, account, popular, asking).await?;
+    let mut shared = shared(store, account, popular, asking).await?;
+    let rows = store.one(Stmt::new(DISMISSED, args![account])).await?;
+    for mut row in rows.iter() {
+        let remote = RemoteId::from(row.text()?);
+        shared.remove(&(row.id()?, remote));
+    }
+    drop(rows);
 
     let people: BTreeSet<PersonId> = shared.keys().map(|(person, _)| *person).collect();
     let people: Vec<PersonId> = people.into_iter().collect();
@@ -116,8 +124,15 @@ pub(super) async fn copies(
     store: &SqlStore<impl Driver>,
     account: AccountId,
 ) -> Result<Vec<(RemoteId, PersonId)>, StoreError> {
-    let rows = store.one(Stmt::new(COPIES, args![account])).await?;
-    rows.iter().map(|mut row| Ok((RemoteId::from(row.text()?), row.id()?))).collect()
+    let answers = store.run(vec![Stmt::new(COPIES, args![account]), Stmt::new(DISMISSED, args![account])]).await?;
+    let read = |mut row: super::super::driver::Row<'_>| Ok((RemoteId::from(row.text()?), row.id()?));
+    let [copies, dismissed] = answers.as_slice() else {
+        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+    };
+    let dismissed = dismissed.iter().map(read).collect::<Result<BTreeSet<(RemoteId, PersonId)>, StoreError>>()?;
+    let mut found = copies.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+    found.retain(|pair| !dismissed.contains(pair));
+    Ok(found)
 }
 
 /// Who shares a key with which record, and the strongest key that they share.

@@ -6,24 +6,26 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::driver::{Driver, Rows, Stmt};
-use super::super::{Account, Change, CollectionState, Commit, Conflict, Expect, HeldDeletion, Lease, Run, about_word};
+use super::super::driver::{Driver, Row, Rows, Stmt};
+use super::super::{Account, Change, CollectionState, Commit, Conflict, Expect, HeldDeletion, Lease, Run};
 use super::super::{StoreError, SubjectKey};
 use super::access::{may_see, roles_above};
 use super::derive::{add_keys, add_words, difference, hash, keys_of};
 use super::log::{self, Confirmed};
 use super::observe::{self, Old, Page};
-use super::rows::{intent_doc, json};
+use super::rows::{intent_doc, json, parse};
 use super::words::{
-    Word, answer_word, deletion_word, fields_column, of_person, origin_word, person_word, rank, side_word, state_word,
+    Word, about_word, answer_word, deletion_word, fields_column, of_person, origin_word, person_word, rank, side_word,
+    state_word,
 };
 use super::{SqlStore, args, mark};
 use crate::card::photo::Blob;
 use crate::crm::person::Person;
 use crate::crm::users::{Role, User};
-use crate::ids::{AccountId, Fence, LinkId, PersonId, RemoteId, Revision, Timestamp};
+use crate::ids::{AccountId, Fence, LinkId, OpId, PersonId, RemoteId, Revision, Timestamp};
+use crate::sync::operation::Effect;
 use crate::sync::plan::Deletion;
-use crate::sync::view::{Answer, Intent, Link, Send};
+use crate::sync::view::{Answer, Base, Intent, Link, Send};
 
 /// Makes the commit.
 pub(super) async fn commit(store: &SqlStore<impl Driver>, commit: Commit) -> Result<(), StoreError> {
@@ -44,12 +46,15 @@ enum Wanted {
     Confirmed(LinkId, Deletion),
     /// The link and side of a held deletion that this commit confirms.
     Answered,
+    /// What stands in the log of a person.
+    Logged(PersonId),
 }
 
 struct Reads(Vec<(Stmt, Wanted)>);
 
 const OLD_PERSON: &str = "SELECT p.doc FROM persons p WHERE p.id = $1";
 const CONFIRMED: &str = "SELECT 1 FROM held h WHERE h.link = $1 AND h.side = $2 AND h.answer = 'confirmed'";
+const LOGGED: &str = "SELECT e.op, e.doc FROM effects e WHERE e.person = $1";
 const ANSWERED: &str = "SELECT h.link, h.side FROM held h WHERE h.id = $1";
 
 impl Reads {
@@ -69,6 +74,7 @@ impl Reads {
                         }
                     }
                 }
+                Change::Scrub(person) => reads.push((Stmt::new(LOGGED, args![*person]), Wanted::Logged(*person))),
                 Change::AnswerHeld(id, Answer::Confirmed) => {
                     reads.push((Stmt::new(ANSWERED, args![*id]), Wanted::Answered));
                 }
@@ -90,14 +96,21 @@ struct Before {
     rows: HashMap<(AccountId, RemoteId), Old>,
     linked: BTreeSet<(AccountId, RemoteId)>,
     confirmed: Confirmed,
+    logged: HashMap<PersonId, Vec<(OpId, String)>>,
 }
 
 impl Before {
     fn read(wanted: Vec<Wanted>, answers: &[Rows]) -> Result<Self, StoreError> {
         let mut before = Self::default();
         for (wanted, rows) in wanted.into_iter().zip(answers) {
+            if let Wanted::Logged(person) = wanted {
+                let read = |mut row: Row<'_>| Ok((row.id()?, row.text()?.to_owned()));
+                before.logged.insert(person, rows.iter().map(read).collect::<Result<_, StoreError>>()?);
+                continue;
+            }
             let Some(mut row) = rows.first() else { continue };
             match wanted {
+                Wanted::Logged(_) => {}
                 Wanted::Person(id) => drop(before.persons.insert(id, row.json()?)),
                 Wanted::Row(account, id) => drop(before.rows.insert((account, id), Old::read(&mut row)?)),
                 Wanted::Linked(account, id) => drop(before.linked.insert((account, id))),
@@ -198,6 +211,7 @@ impl Batch {
             }
             Change::PutLink(link) => self.put_link(&link)?,
             Change::OpenIntent(intent) => self.open_intent(*intent)?,
+            Change::MoveIntent(intent) => self.move_intent(*intent)?,
             Change::CloseIntent(id) => {
                 self.push(Stmt::new(CLOSE_INTENT, args![id]).must("the intent was closed"));
             }
@@ -226,6 +240,14 @@ impl Batch {
             }
             Change::PutDuplicates(account, id, persons) => {
                 self.push(Stmt::new(PUT_DUPLICATES, args![account, &id, json(&persons)?]));
+            }
+            Change::Dismiss(account, id, persons) => {
+                self.stmts.extend(persons.into_iter().map(|person| Stmt::new(DISMISS, args![account, &id, person])));
+            }
+            Change::Scrub(person) => self.scrub(person)?,
+            Change::DropBlob(hash) => {
+                self.push(Stmt::new(DROP_BLOB, args![hash.as_str()]));
+                self.push(Stmt::new(DROP_ALIASES, args![hash]));
             }
             Change::PutRun(run) => self.put_run(&run)?,
             Change::Synced(account, at) => self.push(Stmt::new(SYNCED, args![at, account])),
@@ -386,6 +408,28 @@ impl Batch {
             OPEN_INTENT,
             args![id, link, account, person, token, creates, opened, i64::from(missed), doc, raw],
         ));
+        Ok(())
+    }
+
+    fn move_intent(&mut self, intent: Intent) -> Result<(), StoreError> {
+        // No revision of its new person was sent with it: nothing of that one is settled by its end.
+        let intent = Intent { revision: Revision(0), ..intent };
+        let (id, person) = (intent.id, intent.person);
+        let (doc, raw) = intent_doc(intent)?;
+        self.push(Stmt::new(MOVE_INTENT, args![person, doc, raw, id]).must("the intent was closed"));
+        Ok(())
+    }
+
+    fn scrub(&mut self, person: PersonId) -> Result<(), StoreError> {
+        let Base { ours, pairs, mapped, .. } = Base::default();
+        self.push(Stmt::new(EMPTY_BASES, args![json(&ours)?, json(&pairs)?, fields_column(mapped), person]));
+        self.push(Stmt::new("DELETE FROM conflicts WHERE person = $1", args![person]));
+        self.push(Stmt::new("DELETE FROM failures WHERE what = 'person' AND id = $1", args![person]));
+        for (op, doc) in self.before.logged.remove(&person).unwrap_or_default() {
+            let effects: Vec<(usize, Effect)> = parse(&doc)?;
+            let emptied: Vec<_> = effects.into_iter().map(|(place, e)| (place, e.without_content())).collect();
+            self.push(Stmt::new(REWRITE_EFFECTS, args![json(&emptied)?, op, person]));
+        }
         Ok(())
     }
 
@@ -562,6 +606,7 @@ const PUT_TOKEN: &str = "INSERT INTO tokens (token, account, link) VALUES ($1, $
      WHERE tokens.link = excluded.link AND tokens.account = excluded.account";
 const OPEN_INTENT: &str = "INSERT INTO intents (id, link, account, person, token, creates, opened, missed, doc, raw) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const MOVE_INTENT: &str = "UPDATE intents SET person = $1, doc = $2, raw = $3 WHERE id = $4";
 const CLOSE_INTENT: &str = "DELETE FROM intents WHERE id = $1";
 const MISS_INTENT: &str = "UPDATE intents SET missed = missed + 1 WHERE id = $1";
 /// One that comes up again after a person has dealt with it is open again.
@@ -583,6 +628,21 @@ const FAIL: &str = "INSERT INTO failures (account, what, id, reason, attempts, r
 const UNFAIL: &str = "DELETE FROM failures WHERE account = $1 AND what = $2 AND id = $3";
 const PUT_DUPLICATES: &str = "INSERT INTO duplicates (account, remote, persons) VALUES ($1, $2, $3) \
      ON CONFLICT (account, remote) DO UPDATE SET persons = excluded.persons";
+const DISMISS: &str = "INSERT INTO dismissed (account, remote, person) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+const EMPTY_BASES: &str =
+    "UPDATE links SET base_ours = $1, base_theirs = NULL, pairs = $2, mapped = $3 WHERE person = $4";
+const REWRITE_EFFECTS: &str = "UPDATE effects SET doc = $1 WHERE op = $2 AND person = $3";
+/// Nothing points to a picture but its hash, wherever that stands. The log alone keeps no bytes alive.
+const DROP_BLOB: &str = "DELETE FROM blobs WHERE hash = $1 \
+     AND NOT EXISTS (SELECT 1 FROM persons p WHERE replace(p.doc, $1, '') <> p.doc) \
+     AND NOT EXISTS (SELECT 1 FROM links l WHERE replace(l.base_ours, $1, '') <> l.base_ours \
+     OR replace(l.base_theirs, $1, '') <> l.base_theirs) \
+     AND NOT EXISTS (SELECT 1 FROM seen s WHERE replace(s.body, $1, '') <> s.body) \
+     AND NOT EXISTS (SELECT 1 FROM intents i WHERE replace(i.doc, $1, '') <> i.doc) \
+     AND NOT EXISTS (SELECT 1 FROM photo_aliases a JOIN seen s ON replace(s.body, a.address, '') <> s.body \
+     WHERE a.hash = $1)";
+const DROP_ALIASES: &str =
+    "DELETE FROM photo_aliases WHERE hash = $1 AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.hash = $1)";
 const DROP_DUPLICATES: &str = "DELETE FROM duplicates WHERE account = $1 AND remote = $2";
 const PUT_RUN: &str = "INSERT INTO runs (id, account, started, ended, cause, tally, error) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, \

@@ -4,7 +4,7 @@ use super::super::driver::{Driver, Row, Stmt};
 use super::super::{Conflict, Counted, Counts, Failure, GuardFacts, HeldDeletion, Recent, Run, StoreError, SubjectKey};
 use super::words::Word;
 use super::{SqlStore, args, at_most};
-use crate::ids::{AccountId, Etag, PersonId, RemoteId, Revision, RunId, Timestamp};
+use crate::ids::{AccountId, ConflictId, Etag, PersonId, RemoteId, Revision, RunId, Timestamp};
 
 const HOUR: i64 = 3_600_000;
 
@@ -76,18 +76,27 @@ pub(super) async fn conflicts(
     }
     let sql = if account.is_some() { conflicts!("c.account = $1") } else { conflicts!("CAST($1 AS TEXT) IS NULL") };
     let rows = store.one(Stmt::new(sql, args![account, at_most(limit)])).await?;
-    let read = |mut row: Row<'_>| {
-        Ok(Conflict {
-            id: row.id()?,
-            link: row.id()?,
-            account: row.id()?,
-            person: row.id()?,
-            at: Timestamp(row.int()?),
-            clash: row.json()?,
-            resolved: row.bool()?,
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(read_conflict).collect()
+}
+
+/// One conflict.
+pub(super) async fn conflict(store: &SqlStore<impl Driver>, id: ConflictId) -> Result<Option<Conflict>, StoreError> {
+    const SQL: &str =
+        "SELECT c.id, c.link, c.account, c.person, c.at, c.clash, c.resolved FROM conflicts c WHERE c.id = $1";
+    let rows = store.one(Stmt::new(SQL, args![id])).await?;
+    rows.first().map(read_conflict).transpose()
+}
+
+fn read_conflict(mut row: Row<'_>) -> Result<Conflict, StoreError> {
+    Ok(Conflict {
+        id: row.id()?,
+        link: row.id()?,
+        account: row.id()?,
+        person: row.id()?,
+        at: Timestamp(row.int()?),
+        clash: row.json()?,
+        resolved: row.bool()?,
+    })
 }
 
 /// Held deletions.

@@ -84,9 +84,11 @@ pub(super) fn add_keys(person: PersonId, keys: &[(i64, i64)]) -> impl Iterator<I
     in_threes(args![person], ADD_KEY, ADD_KEYS, keys)
 }
 
-const ADD_SEEN_KEY: &str = "INSERT INTO seen_keys (account, remote, hash, strength) VALUES ($1, $2, $3, $4)";
+/// One that stands already, as after damage to the row, is no reason not to mend the row.
+const ADD_SEEN_KEY: &str = "INSERT INTO seen_keys (account, remote, hash, strength) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT DO NOTHING";
 const ADD_SEEN_KEYS: &str = "INSERT INTO seen_keys (account, remote, hash, strength) VALUES ($1, $2, $3, $4), \
-     ($1, $2, $5, $6), ($1, $2, $7, $8)";
+     ($1, $2, $5, $6), ($1, $2, $7, $8) ON CONFLICT DO NOTHING";
 
 /// The statements that add these keys of a record.
 pub(super) fn add_seen_keys(account: &Value, remote: &RemoteId, keys: &[(i64, i64)]) -> impl Iterator<Item = Stmt> {

@@ -89,6 +89,8 @@ pub(super) fn tally(operation: &Operation, confirmed: &Confirmed) -> BTreeMap<Co
                     | PersonChange::Owner(_)
                     | PersonChange::VisibleTo(_)
                     | PersonChange::Followers(_)
+                    | PersonChange::MergedInto(_)
+                    | PersonChange::Absorbed(_)
                     | PersonChange::Custom { .. } => What::Updated,
                     PersonChange::Purged => continue,
                 };
@@ -102,7 +104,7 @@ pub(super) fn tally(operation: &Operation, confirmed: &Confirmed) -> BTreeMap<Co
                 };
                 ((*account, Side::Remote, link.0), what, Some((*link, Deletion::Remote)))
             }
-            (Effect::Person { .. } | Effect::Link { .. }, _) => continue,
+            (Effect::Person { .. } | Effect::Link { .. } | Effect::Relinked { .. }, _) => continue,
         };
         let said = what == What::Deleted && link.is_some_and(|link| confirmed.contains(&link));
         let entry = records.entry(key).or_insert((what, said));
@@ -120,15 +122,9 @@ pub(super) fn deletions(operation: &Operation) -> Vec<(LinkId, Deletion)> {
     let deletion = |effect: &Effect| match effect {
         Effect::Person { link: Some(link), change: PersonChange::Trashed, .. } => Some((*link, Deletion::Local)),
         Effect::Remote { link, change: RemoteChange::Deleted { .. }, .. } => Some((*link, Deletion::Remote)),
-        Effect::Person { .. } | Effect::Remote { .. } | Effect::Link { .. } => None,
+        Effect::Person { .. } | Effect::Remote { .. } | Effect::Link { .. } | Effect::Relinked { .. } => None,
     };
     operation.effects.iter().filter_map(deletion).collect()
-}
-
-fn person_of(effect: &Effect) -> PersonId {
-    match effect {
-        Effect::Person { person, .. } | Effect::Remote { person, .. } | Effect::Link { person, .. } => *person,
-    }
 }
 
 const ADD: &str = "INSERT INTO operations (id, at, actor, run, why) VALUES ($1, $2, $3, $4, $5)";
@@ -149,7 +145,7 @@ pub(super) fn store(operation: &Operation, confirmed: &Confirmed) -> Result<Vec<
     let mut stmts = vec![Stmt::new(ADD, args![*id, *at, json(actor)?, run, why.as_str()])];
     let mut of: BTreeMap<PersonId, Vec<(usize, &Effect)>> = BTreeMap::new();
     for (place, effect) in effects.iter().enumerate() {
-        of.entry(person_of(effect)).or_default().push((place, effect));
+        of.entry(effect.person()).or_default().push((place, effect));
     }
     for (person, effects) in of {
         stmts.push(Stmt::new(ADD_EFFECTS, args![*id, person, json(&effects)?]));
@@ -221,6 +217,27 @@ pub(super) async fn with_effects(
         operation.effects = effects.into_iter().map(|(_, effect)| effect).collect();
     }
     Ok(())
+}
+
+/// One operation.
+pub(super) async fn operation(store: &SqlStore<impl Driver>, id: OpId) -> Result<Option<Operation>, StoreError> {
+    const SQL: &str = "SELECT o.id, o.at, o.actor, o.why FROM operations o WHERE o.id = $1";
+    let rows = store.one(Stmt::new(SQL, args![id])).await?;
+    let mut operations = rows.iter().map(|mut row| head(&mut row)).collect::<Result<Vec<_>, _>>()?;
+    with_effects(store, &mut operations).await?;
+    Ok(operations.pop())
+}
+
+/// All operations since that time. Ids are in the order of time, so that those before are passed over by the index.
+pub(super) async fn since(
+    store: &SqlStore<impl Driver>,
+    since: Timestamp,
+    after: Option<OpId>,
+    limit: usize,
+) -> Result<Vec<Operation>, StoreError> {
+    let millis = u128::try_from(since.0).unwrap_or(0);
+    let first = OpId(Uuid::from_u128(millis << 80));
+    all(store, Some(after.map_or(first, |after| after.max(first))), limit).await
 }
 
 /// All operations in pages, for recounting.

@@ -5,8 +5,11 @@ use super::super::driver::{Driver, Stmt};
 use super::args;
 
 /// Version 1 is the first.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../schema/0001_init.sql"), include_str!("../schema/0002_account_revision.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../schema/0001_init.sql"),
+    include_str!("../schema/0002_account_revision.sql"),
+    include_str!("../schema/0003_handles.sql"),
+];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";
 

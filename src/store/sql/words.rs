@@ -6,7 +6,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::super::{Kind, StoreError};
 use crate::card::field::{Field, FieldSet};
 use crate::crm::person::{Person, PersonState};
-use crate::sync::plan::{Deletion, Side};
+use crate::sync::plan::{About, Deletion, Side};
 use crate::sync::view::{Answer, LinkState, Origin};
 
 /// A small enum whose values stand in columns as words.
@@ -111,6 +111,15 @@ pub(super) fn answer_word(answer: Answer) -> &'static str {
     match answer {
         Answer::Confirmed => "confirmed",
         Answer::Rejected => "rejected",
+    }
+}
+
+/// The subject that a conflict is about, as text for keys.
+pub(super) fn about_word(about: About) -> String {
+    match about {
+        About::Field(field) => field.name().to_owned(),
+        About::TrashedHere => "trashed_here".to_owned(),
+        About::DeletedThere => "deleted_there".to_owned(),
     }
 }
 
