@@ -6,6 +6,7 @@
 pub mod carddav;
 pub mod dns;
 pub mod http;
+pub mod oauth;
 pub mod registry;
 
 use async_trait::async_trait;
