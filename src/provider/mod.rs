@@ -5,6 +5,7 @@
 
 pub mod carddav;
 pub mod dns;
+pub mod google;
 pub mod http;
 pub mod oauth;
 pub mod registry;
