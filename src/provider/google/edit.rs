@@ -36,6 +36,10 @@ const NAME_PARTS: &[(Field, &str, bool)] = &[
     (Field::PhoneticFamily, "phoneticFamilyName", false),
 ];
 
+/// Parts of an address.
+const ADDRESS_PARTS: &[&str] =
+    &["poBox", "extendedAddress", "streetAddress", "city", "region", "postalCode", "country", "countryCode"];
+
 /// A new person, in those groups and in "Contacts", marked with the token.
 pub fn create(card: &Card, token: Token, groups: &Groups) -> Json {
     let mut person = Map::new();
@@ -254,8 +258,7 @@ fn changed(field: Field, raw: &Json, was: Option<&Element>, now: &Element) -> Js
         }
         Value::Address(now) => {
             // Where Google had only the whole, there are parts now, and it makes the whole of them anew.
-            let parts = ["poBox", "extendedAddress", "streetAddress", "city", "region", "postalCode", "country"];
-            let whole_only = parts.iter().all(|part| text(raw, part).is_none());
+            let whole_only = ADDRESS_PARTS.iter().all(|part| text(raw, part).is_none());
             let old = match was.map(|was| &was.value) {
                 Some(Value::Address(old)) if !whole_only => old.clone(),
                 _ => Address::default(),

@@ -73,6 +73,8 @@ pub(super) struct ApiError {
     pub reasons: Vec<String>,
     /// By index or resource name: which of a batch were not taken.
     pub items: BTreeMap<String, Cause>,
+    /// Which members it is about, where that is told: `person.birthdays[0].date`.
+    pub fields: Vec<String>,
     /// What the message was recognised as.
     told: Told,
 }
@@ -98,11 +100,13 @@ impl ApiError {
         let error = &envelope["error"];
         let message = text(error, "message").unwrap_or_default();
         let mut reasons = Vec::new();
-        let mut items = BTreeMap::new();
+        let (mut items, mut fields) = (BTreeMap::new(), Vec::new());
         for detail in list(error, "details") {
             reasons.extend(text(detail, "reason").map(str::to_owned));
             let backend = list(detail, "violations").iter().filter_map(|one| text(one, "description"));
             reasons.extend(backend.filter(|told| told.contains("FBS quota")).map(|_| "FBS_QUOTA".to_owned()));
+            let violated = list(detail, "fieldViolations").iter().filter_map(|one| text(one, "field"));
+            fields.extend(violated.filter(|field| is_path(field)).map(str::to_owned));
             if let Some(named) = detail["contactErrors"].as_object() {
                 items.extend(named.iter().map(|(name, status)| (name.clone(), cause(status))));
             }
@@ -117,7 +121,7 @@ impl ApiError {
             unavailable_for_user: message.contains("authenticated user cannot access this service"),
         };
         let status = text(error, "status").unwrap_or_default().to_owned();
-        Self { http, status, reasons, items, told }
+        Self { http, status, reasons, items, fields, told }
     }
 
     fn has(&self, reasons: &[&str]) -> bool {
@@ -185,6 +189,11 @@ const OVERFLOW: &str = "MY_CONTACTS_OVERFLOW_COUNT";
 
 fn is_stale(message: &str) -> bool {
     message.contains("is different than the current person")
+}
+
+/// Whether it is the path of a member and nothing that a message quotes.
+fn is_path(field: &str) -> bool {
+    field.len() <= 60 && field.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'[' | b']'))
 }
 
 /// Of a `google.rpc.Status`.

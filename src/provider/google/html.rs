@@ -22,9 +22,7 @@ pub(super) fn to_text(html: &str) -> String {
         let name = tag.name.as_str();
         if HIDDEN.contains(&name) && !tag.closes {
             rest = after(rest, name);
-        } else if name == "br" {
-            text.push('\n');
-        } else if BLOCKS.contains(&name) && !text.is_empty() && !text.ends_with('\n') {
+        } else if name == "br" || BLOCKS.contains(&name) && !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
     }

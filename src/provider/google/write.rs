@@ -197,10 +197,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             let lists = edit::update(&raw, card, *mask);
-            let now = match self.pictured(n, write, card, *mask, before, &lists).await {
-                Some(now) => now,
-                None => continue,
-            };
+            let Some(now) = self.pictured(n, write, card, *mask, before, &lists).await else { continue };
             if lists.is_empty() {
                 self.end(n, Outcome::Stored(now));
                 continue;
@@ -337,11 +334,11 @@ impl<'a> Run<'a> {
             parts.push(rest);
         }
         for (job, cause) in named {
-            self.judge(verb, &job, cause);
+            self.judge(verb, &job, cause, &error.fields);
         }
     }
 
-    fn judge(&mut self, verb: &Verb, job: &Job, cause: Cause) {
+    fn judge(&mut self, verb: &Verb, job: &Job, cause: Cause, fields: &[String]) {
         let outcome = match (cause, verb) {
             // Our own first attempt may be what changed it.
             (Cause::Stale, Verb::Update(_)) if job.doubt => Outcome::Unknown,
@@ -350,7 +347,12 @@ impl<'a> Run<'a> {
             (Cause::Full, _) => Outcome::Refused(FULL.to_owned()),
             (Cause::Later, _) => Outcome::NotTried,
             (Cause::Forbidden, _) => Outcome::Refused("Google does not let this record be changed".to_owned()),
-            (Cause::Stale | Cause::Missing | Cause::Invalid, _) => Outcome::Refused(INVALID.to_owned()),
+            (Cause::Stale | Cause::Missing | Cause::Invalid, _) if fields.is_empty() => {
+                Outcome::Refused(INVALID.to_owned())
+            }
+            (Cause::Stale | Cause::Missing | Cause::Invalid, _) => {
+                Outcome::Refused(format!("{INVALID} (it names {})", fields.join(", ")))
+            }
         };
         self.end(job.n, outcome);
     }
@@ -368,7 +370,7 @@ impl<'a> Run<'a> {
         self.clear_answer();
         for job in part {
             let outcome = match (told.remove(&job.key), verb) {
-                (Some(response), _) => self.stored(job, response, verb),
+                (Some(response), _) => self.stored(job, &response, verb),
                 // It was not said what became of it.
                 (None, _) => Outcome::Unknown,
             };
@@ -376,7 +378,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn stored(&self, job: &Job, response: PersonResponse, verb: &Verb) -> Outcome {
+    fn stored(&self, job: &Job, response: &PersonResponse, verb: &Verb) -> Outcome {
         let write = &self.batch[job.n];
         match response.person.as_ref().and_then(|person| convert::observe(person, &write.collection)) {
             Some(Seen::Present(mut record)) => {

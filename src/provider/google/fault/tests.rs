@@ -112,6 +112,12 @@ fn each_fault_has_its_scope_and_time() {
 }
 
 #[test]
+fn members_that_google_names_are_told_and_nothing_else() {
+    let body = r#"{"error":{"details":[{"fieldViolations":[{"field":"person.birthdays[0].date"},{"field":"ann@example.com"}]}]}}"#;
+    assert_eq!(read(400, body).fields, ["person.birthdays[0].date"]);
+}
+
+#[test]
 fn nothing_that_a_message_quotes_is_shown() {
     let body = r#"{"error":{"code":400,"status":"ann@example.com","message":"Invalid value ann@example.com","errors":[{"reason":"invalid ann@example.com"},{"reason":"badRequest"}]}}"#;
     let error = read(400, body);
