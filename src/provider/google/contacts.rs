@@ -142,6 +142,9 @@ impl Client {
     /// Looks through everybody for tokens: there is no search for them (google.md §4.2). In full, since one may be there
     /// twice.
     pub(super) async fn find(&self, of: &CollectionId, tokens: &[Token]) -> Result<Vec<Found>, Fault> {
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
         let wanted: HashSet<Token> = tokens.iter().copied().collect();
         let mut carriers: HashMap<Token, Vec<RemoteRef>> = HashMap::new();
         let mut token: Option<String> = None;

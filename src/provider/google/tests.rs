@@ -397,6 +397,14 @@ async fn a_create_whose_answer_is_lost_is_unknown_and_an_account_without_rights_
 }
 
 #[tokio::test]
+async fn a_change_that_our_own_first_attempt_may_have_made_is_not_called_stale() {
+    let stale = error(400, "FAILED_PRECONDITION", json!([]));
+    let lab = Lab::new(vec![(500, json!({})), stale.clone(), stale]).await;
+    assert_eq!(shown(&lab.google.write(&[rename(1)]).await), ["Unknown"]);
+    assert_eq!(shown(&lab.google.write(&[rename(1)]).await), ["Stale"]);
+}
+
+#[tokio::test]
 async fn a_refused_token_is_renewed_once() {
     let no = error(401, "UNAUTHENTICATED", json!([]));
     let lab =

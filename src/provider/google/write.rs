@@ -7,24 +7,22 @@
 //! where it names none, halves go. What a photo needs is a request of its own: it goes before the fields of an update, so
 //! that a write which is cut short is planned again as a whole, and after a create.
 
-use std::collections::{BTreeMap, HashMap};
+mod members;
+mod pictures;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use serde_json::{Map, Value as Json, json};
 
 use super::Client;
-use super::convert::{self, list, photo_url, tokens_of};
-use super::edit::{self, Lists, same_items};
+use super::convert::{self, tokens_of};
+use super::edit::{self, Lists};
 use super::fault::{ApiError, Cause, Fault, is_ok};
-use super::wire::{self, Created, MOST_DELETED, MOST_MEMBERS, MOST_PEOPLE, PersonResponse, Pictured, Updated};
-use crate::card::Card;
-use crate::card::field::{Field, FieldSet};
-use crate::ids::GroupId;
+use super::wire::{self, Created, MOST_PEOPLE, PersonResponse, Updated};
 use crate::provider::http::message::{Answer, HttpError};
-use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
+use crate::provider::{Outcome, Write, WriteKind};
 use crate::sync::retry::Resend;
-use crate::sync::view::{Groups, RemoteRecord, RemoteRef, Seen};
+use crate::sync::view::{RemoteRecord, RemoteRef, Seen};
 
 /// After so many requests in a row without a clear answer the rest is left for later.
 const MOST_SHOCKS: u32 = 2;
@@ -56,16 +54,6 @@ struct Job {
     doubt: bool,
 }
 
-/// What a picture's request came to.
-enum Pictures {
-    /// The record as it is now, where the answer shows it.
-    Now(Option<Box<RemoteRecord>>),
-    /// Google won't have it, or there was nothing to do: the rest goes on.
-    NotKept,
-    /// The write ends here.
-    End,
-}
-
 /// A call of `write`.
 pub(super) struct Run<'a> {
     client: &'a Client,
@@ -89,9 +77,14 @@ impl<'a> Run<'a> {
         self.outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotTried)).collect()
     }
 
+    /// Whether nothing more may be begun for that write.
+    fn too_late(&self, n: usize) -> bool {
+        self.stopped || self.client.world.now() > self.batch[n].by
+    }
+
     /// Whether that write may still begin.
     fn due(&self, n: usize) -> bool {
-        !self.stopped && self.outcomes[n].is_none() && self.client.world.now() <= self.batch[n].by
+        self.outcomes[n].is_none() && !self.too_late(n)
     }
 
     fn end(&mut self, n: usize, outcome: Outcome) {
@@ -162,30 +155,13 @@ impl<'a> Run<'a> {
             }
         }
         self.send(&Verb::Create, jobs).await;
-        for (n, write) in batch.iter().enumerate() {
-            let (WriteKind::Create { card, .. }, Some(Outcome::Stored(record))) = (&write.what, &self.outcomes[n])
-            else {
-                continue;
-            };
-            let record = record.clone();
-            let (photo, mask) = (write.photo.as_ref(), FieldSet::all());
-            if self.stopped || wanted(card, mask, None, photo) == Picture::Keep {
-                continue;
-            }
-            match self.picture(n, &record.at, card, mask, None, photo).await {
-                Pictures::Now(Some(now)) => self.end(n, Outcome::Stored(*now)),
-                // Its etag has moved on.
-                Pictures::Now(None) => self.end(n, Outcome::Landed(RemoteRef { etag: None, ..record.at })),
-                // It is there without its picture.
-                Pictures::NotKept | Pictures::End => self.end(n, Outcome::Stored(record)),
-            }
-        }
+        self.picture_new().await;
     }
 
     async fn update_all(&mut self) {
         let batch = self.batch;
         let mut by_mask: BTreeMap<String, Vec<Job>> = BTreeMap::new();
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for (n, write) in batch.iter().enumerate() {
             let WriteKind::Update { card, mask } = &write.what else { continue };
             let Some((before, raw)) = before(write) else {
@@ -210,52 +186,6 @@ impl<'a> Run<'a> {
         for (mask, jobs) in by_mask {
             self.send(&Verb::Update(mask), jobs).await;
         }
-    }
-
-    /// The record to start an update from, its picture written; `None` = the write has ended.
-    async fn pictured(
-        &mut self,
-        n: usize,
-        write: &Write,
-        card: &Card,
-        mask: FieldSet,
-        before: &RemoteRecord,
-        lists: &Lists,
-    ) -> Option<RemoteRecord> {
-        let raw: Option<Json> = before.raw.as_deref().and_then(wire::read);
-        let photo = write.photo.as_ref();
-        if wanted(card, mask, raw.as_ref(), photo) == Picture::Keep {
-            return Some(before.clone());
-        }
-        if !self.due(n) {
-            return None;
-        }
-        let now = match self.picture(n, &before.at, card, mask, raw.as_ref(), photo).await {
-            Pictures::NotKept => return Some(before.clone()),
-            Pictures::End => return None,
-            Pictures::Now(Some(now)) => *now,
-            Pictures::Now(None) if lists.is_empty() => {
-                self.end(n, Outcome::Landed(RemoteRef { etag: None, ..before.at.clone() }));
-                return None;
-            }
-            Pictures::Now(None) => {
-                match self.client.fetch(std::slice::from_ref(&before.at)).await.map(|mut got| got.pop()) {
-                    Ok(Some(Fetched::There(Seen::Present(now), _))) => now,
-                    _ => {
-                        self.end(n, Outcome::NotTried);
-                        return None;
-                    }
-                }
-            }
-        };
-        // A picture has no guard: what is written next must still start from what we know.
-        let after: Json = now.raw.as_deref().and_then(wire::read).unwrap_or_default();
-        let raw = raw.unwrap_or_default();
-        if lists.keys().any(|name| !same_items(list(&raw, name), list(&after, name))) {
-            self.end(n, Outcome::Stale);
-            return None;
-        }
-        Some(now)
     }
 
     /// Sends people in batches; a batch that is refused becomes smaller ones.
@@ -398,212 +328,12 @@ impl<'a> Run<'a> {
             },
         }
     }
-
-    /// Writes or removes the picture.
-    async fn picture(
-        &mut self,
-        n: usize,
-        at: &RemoteRef,
-        card: &Card,
-        mask: FieldSet,
-        raw: Option<&Json>,
-        photo: Option<&Blob>,
-    ) -> Pictures {
-        let id = at.id.as_str();
-        if !wire::is_name(id, "people") {
-            return Pictures::NotKept;
-        }
-        let removes = wanted(card, mask, raw, photo) == Picture::Remove;
-        let request = match photo {
-            _ if removes => self.client.api.delete_photo(id),
-            Some(blob) => self.client.api.set_photo(id, &STANDARD.encode(&blob.bytes)),
-            None => return Pictures::NotKept,
-        };
-        // The same picture once more is the same picture.
-        let answer = match self.client.call(&request, Resend::Guarded).await {
-            Ok(answer) => answer,
-            Err(fault) => {
-                self.lost(std::iter::once(n), &fault);
-                return Pictures::End;
-            }
-        };
-        match answer.status.as_u16() {
-            200..=299 => {
-                self.clear_answer();
-                let told: Pictured = wire::read(&answer.body).unwrap_or_default();
-                match told.person.as_ref().and_then(|person| convert::observe(person, &at.collection)) {
-                    Some(Seen::Present(now)) => Pictures::Now(Some(Box::new(now))),
-                    _ => Pictures::Now(None),
-                }
-            }
-            // No picture to remove; or no contact, which the next request says.
-            404 if removes => Pictures::NotKept,
-            404 => {
-                self.end(n, Outcome::Missing);
-                Pictures::End
-            }
-            400 | 413 | 415 => Pictures::NotKept,
-            _ => {
-                self.lost(std::iter::once(n), &Fault::Api(ApiError::of(&answer)));
-                Pictures::End
-            }
-        }
-    }
-
-    async fn join_all(&mut self) {
-        let batch = self.batch;
-        let mut changes: BTreeMap<(&GroupId, bool), Vec<usize>> = BTreeMap::new();
-        for (n, write) in batch.iter().enumerate() {
-            let (group, join) = match &write.what {
-                WriteKind::Join(group) => (group, true),
-                WriteKind::Leave(group) => (group, false),
-                WriteKind::Create { .. } | WriteKind::Update { .. } | WriteKind::Delete => continue,
-            };
-            match before(write) {
-                None => self.refuse(n, NO_BEFORE),
-                Some(_) if !wire::is_name(group.as_str(), "contactGroups") => self.refuse(n, NO_GROUP),
-                Some(_) => changes.entry((group, join)).or_default().push(n),
-            }
-        }
-        for ((group, join), of) in changes {
-            for part in of.chunks(MOST_MEMBERS) {
-                let part: Vec<usize> = part.iter().copied().filter(|n| self.due(*n)).collect();
-                if !part.is_empty() {
-                    self.join(group, join, &part).await;
-                }
-            }
-        }
-    }
-
-    /// Puts people into a group, or takes them out of it.
-    async fn join(&mut self, group: &GroupId, join: bool, part: &[usize]) {
-        let batch = self.batch;
-        let of = |n: &usize| batch[*n].before.as_ref();
-        let names: Vec<&str> = part.iter().filter_map(of).map(|before| before.at.id.as_str()).collect();
-        let members = match self.client.change_members(group, &names, join).await {
-            Ok(members) => members,
-            Err(Fault::Api(error)) if matches!(error.http, 400 | 404) => {
-                self.clear_answer();
-                part.iter().for_each(|n| self.refuse(*n, NO_GROUP));
-                return;
-            }
-            Err(Fault::Api(error)) if error.http == 409 => return self.shock(),
-            Err(fault) => return self.lost(part.iter().copied(), &fault),
-        };
-        self.clear_answer();
-        // Their etags have moved on: read once, all of them.
-        let landed: Vec<RemoteRef> = part.iter().filter_map(of).map(|before| before.at.clone()).collect();
-        let read = self.client.fetch(&landed).await.unwrap_or_default();
-        let mut read: HashMap<_, _> = landed.iter().map(|at| at.id.clone()).zip(read).collect();
-        for n in part {
-            let Some(before) = of(n) else { continue };
-            let name = before.at.id.as_str();
-            if members.missing.contains(name) {
-                self.end(*n, Outcome::Missing);
-            } else if members.stuck.contains(name) {
-                self.refuse(*n, LAST_GROUP);
-            } else {
-                // A read right after a write may show the state before it (google.md §3.3).
-                let mut record = match read.remove(&before.at.id) {
-                    Some(Fetched::There(Seen::Present(now), _)) if now.modified >= before.modified => now,
-                    _ => before.clone(),
-                };
-                in_group(&mut record.groups, group, join);
-                self.end(*n, Outcome::Stored(record));
-            }
-        }
-    }
-
-    async fn delete_all(&mut self) {
-        let batch = self.batch;
-        let mut of = Vec::new();
-        for (n, write) in batch.iter().enumerate() {
-            if !matches!(write.what, WriteKind::Delete) {
-                continue;
-            }
-            match before(write) {
-                Some(_) => of.push(n),
-                None => self.refuse(n, NO_BEFORE),
-            }
-        }
-        for part in of.chunks(MOST_DELETED) {
-            let part: Vec<usize> = part.iter().copied().filter(|n| self.due(*n)).collect();
-            if part.len() > 1 && self.delete_batch(&part).await {
-                continue;
-            }
-            for n in part {
-                if self.due(n) {
-                    self.delete(n).await;
-                }
-            }
-        }
-    }
-
-    /// Deletes them at once; `false` = refused, and they go one by one: one that is gone already may be why.
-    async fn delete_batch(&mut self, part: &[usize]) -> bool {
-        let batch = self.batch;
-        let names: Vec<&str> =
-            part.iter().filter_map(|n| batch[*n].before.as_ref()).map(|before| before.at.id.as_str()).collect();
-        match self.client.call(&self.client.api.batch_delete(&names), Resend::Guarded).await {
-            Ok(answer) if answer.status.is_success() => {
-                self.clear_answer();
-                part.iter().for_each(|n| self.end(*n, Outcome::Deleted));
-            }
-            Ok(answer) => {
-                let error = ApiError::of(&answer);
-                if !error.concerns_account() && (400..500).contains(&error.http) && error.http != 408 {
-                    return false;
-                }
-                self.lost(part.iter().copied(), &Fault::Api(error));
-            }
-            Err(fault) => self.lost(part.iter().copied(), &fault),
-        }
-        true
-    }
-
-    async fn delete(&mut self, n: usize) {
-        let Some(before) = &self.batch[n].before else { return };
-        match self.client.call(&self.client.api.delete(before.at.id.as_str()), Resend::Guarded).await {
-            Ok(answer) => match answer.status.as_u16() {
-                200..=299 | 404 | 410 => {
-                    self.clear_answer();
-                    self.end(n, Outcome::Deleted);
-                }
-                409 => self.shock(),
-                400 => self.refuse(n, "Google does not delete this contact"),
-                _ => self.lost(std::iter::once(n), &Fault::Api(ApiError::of(&answer))),
-            },
-            Err(fault) => self.lost(std::iter::once(n), &fault),
-        }
-    }
 }
 
 /// The record as last seen, if it can be written to.
 fn before(write: &Write) -> Option<(&RemoteRecord, Json)> {
     let before = write.before.as_ref().filter(|before| wire::is_name(before.at.id.as_str(), "people"))?;
     Some((before, before.raw.as_deref().and_then(wire::read)?))
-}
-
-/// What is to be done about the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Picture {
-    Keep,
-    Set,
-    Remove,
-}
-
-/// Google takes JPEG and PNG; another picture stays here.
-fn wanted(card: &Card, mask: FieldSet, raw: Option<&Json>, photo: Option<&Blob>) -> Picture {
-    if !mask.contains(Field::Photo) {
-        return Picture::Keep;
-    }
-    match (&card.photo, photo) {
-        (None, _) if raw.and_then(photo_url).is_some() => Picture::Remove,
-        (Some(_), Some(blob)) if matches!(&blob.bytes[..], [0xFF, 0xD8, 0xFF, ..] | [0x89, b'P', b'N', b'G', ..]) => {
-            Picture::Set
-        }
-        _ => Picture::Keep,
-    }
 }
 
 /// An update as it is sent: which version of whom, and the lists; one that is absent is cleared.
@@ -636,12 +366,4 @@ fn by_token(part: &[Job], created: Vec<PersonResponse>) -> HashMap<String, Perso
 
 fn by_name(updated: BTreeMap<String, PersonResponse>) -> HashMap<String, PersonResponse> {
     updated.into_iter().map(|(name, told)| (told.requested_resource_name.clone().unwrap_or(name), told)).collect()
-}
-
-fn in_group(groups: &mut Groups, group: &GroupId, join: bool) {
-    if join {
-        groups.insert(group.clone());
-    } else {
-        groups.remove(group);
-    }
 }
