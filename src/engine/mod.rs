@@ -11,6 +11,7 @@ mod duplicates;
 mod handle;
 mod hold;
 mod membership;
+mod moved;
 mod plan;
 mod preview;
 mod pull;

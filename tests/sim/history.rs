@@ -243,6 +243,8 @@ pub struct Play {
     pub backup: Option<Copy>,
     /// A backup was restored.
     pub restored: bool,
+    /// A field has not flown both ways all the time.
+    pub mapped: bool,
     /// A held deletion was confirmed.
     pub confirmed: bool,
     /// Sites whose guard was on all the time.
@@ -264,6 +266,7 @@ impl Play {
             kept_out: BTreeSet::new(),
             backup: None,
             restored: false,
+            mapped: setup.sites.iter().any(|(_, _, settings)| !settings.mapping.0.is_empty()),
             confirmed: false,
             guarded: BTreeSet::new(),
             agreed: BTreeSet::new(),

@@ -177,6 +177,7 @@ impl Play {
             }
             Wide::Map { site, field, flow } => {
                 let site = self.site(*site);
+                self.mapped = true;
                 self.change(site, None, |s| {
                     s.mapping.0.insert(FIELDS[field % 5], FLOWS[flow % 4]);
                 });
