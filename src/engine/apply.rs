@@ -187,10 +187,11 @@ impl Running<'_> {
         }
     }
 
-    /// Whether the decision is about what is left of an ended link alone: another one may speak for its person by now, and
+    /// Whether the decision is about an ended or redundant link alone: another one may speak for its person, and
     /// what is to be done about that is decided under the person's own key.
     fn of_the_past(one: &Decided) -> bool {
-        let ended = one.subject.link.as_ref().is_some_and(|link| !link.state.is_open());
+        let past = |link: &Link| !link.state.is_open() || link.state == LinkState::Redundant;
+        let ended = one.subject.link.as_ref().is_some_and(past);
         ended && matches!(one.key, SubjectKey::Record(_))
     }
 

@@ -146,11 +146,14 @@ impl Running<'_> {
                     self.store_all(commit, Vec::new()).await?;
                 }
                 Next::Done(cursor) => {
+                    let mut cursor = Some(cursor);
                     if let Some((started, _)) = collection.listing {
                         if !named && self.doubts(&mut collection).await? {
                             return Ok(());
                         }
-                        self.sweep(&collection, started).await?;
+                        if self.sweep(&collection, started).await? {
+                            cursor = None;
+                        }
                     }
                     collection.doubted = None;
                     self.regroup(&collection, affected).await?;
@@ -159,10 +162,10 @@ impl Running<'_> {
                         (self.unfinished, self.doubtful) = (true, true);
                         return Ok(());
                     }
-                    let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
+                    let quiet = collection.listing.is_none() && collection.cursor == cursor;
                     collection.listed = true;
                     collection.listing = None;
-                    collection.cursor = Some(cursor);
+                    collection.cursor = cursor;
                     if !quiet {
                         commit.changes.push(Change::PutCollection(self.account.id, collection));
                         self.store_all(commit, Vec::new()).await?;
@@ -423,7 +426,9 @@ impl Running<'_> {
     }
 
     /// After a full listing: what it did not name is asked for by id; only what the provider then says is gone, is gone.
-    async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<(), SyncError> {
+    /// Says whether there is something that it did not name and that was written too lately for this to mean anything: then
+    /// its cursor is worth nothing, since it may never tell that this was deleted before.
+    async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<bool, SyncError> {
         let written_before = started.plus(-self.provider.capabilities().settle);
         let batch = self.fetch_batch();
         let mut after: Option<RemoteId> = None;
@@ -447,7 +452,10 @@ impl Running<'_> {
             };
             self.observe(collection, rows, &mut affected).await?;
         }
-        self.regroup(collection, affected).await
+        self.regroup(collection, affected).await?;
+        let (account, id) = (self.account.id, &collection.id);
+        let ever = Timestamp(i64::MAX);
+        Ok(!self.store().unnamed(account, id, collection.generation, ever, None, 1).await?.is_empty())
     }
 
     /// A record that we wrote a moment ago may still be shown as it was before: it is asked for by id first.

@@ -202,7 +202,7 @@ impl Running<'_> {
             collection: intent.collection.clone(),
             before: intent.before.clone(),
             photo,
-            by: self.lease.until.plus(-self.engine.options.send_deadline),
+            by: self.deadline(),
         })
     }
 

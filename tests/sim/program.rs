@@ -19,6 +19,8 @@ mod database;
 mod exec;
 #[path = "fake.rs"]
 mod fake;
+#[path = "handles_play.rs"]
+mod handles_play;
 #[path = "history.rs"]
 mod history;
 #[path = "kinds.rs"]
