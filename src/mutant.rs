@@ -9,7 +9,6 @@ pub const ALL: &[&str] = &[
     "reconcile.trash_a_colleagues_person",
     "reconcile.ignore_access",
     "reconcile.push_in_question",
-    "reconcile.push_before_the_first_listing",
     "reconcile.write_in_one_way",
     "reconcile.leaving_is_deletion",
     "reconcile.delete_without_authority",

@@ -21,6 +21,8 @@ mod database;
 mod exec;
 #[path = "sim/fake.rs"]
 mod fake;
+#[path = "sim/handles_play.rs"]
+mod handles_play;
 #[path = "sim/histories.rs"]
 mod histories;
 #[path = "sim/history.rs"]

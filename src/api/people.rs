@@ -18,6 +18,7 @@ use crate::card::normalize::{display_name, keep_display, tidy};
 use crate::crm::access;
 use crate::crm::followers;
 use crate::crm::person::{Person, PersonState};
+use crate::engine::Undo;
 use crate::ids::{PersonId, Revision, UserId};
 use crate::store::{Account, Change, Commit, Expect, PersonQuery};
 use crate::sync::diff::Diff;
@@ -285,6 +286,12 @@ pub(super) async fn restored(app: &App, caller: &Caller, person: &str) -> Result
             return Err(ApiError::Conflict("its content was removed for good and can't be restored".to_owned()));
         }
         PersonState::Trashed { .. } => {}
+    }
+    if let Some(merge) = app.engine.merge_of(before.id).await? {
+        let what = Undo::Operations(vec![merge]);
+        let touches = app.engine.preview_undo(&what, caller.actor()).await?.touches;
+        super::undo::carry_out(app, caller, &what, touches).await?;
+        return Ok(show::person(caller.find_person(app, person).await?, caller));
     }
     let after = Person { state: PersonState::Live, ..before.clone() };
     let Json(shown) = put(app, caller, &before, after, vec![PersonChange::Restored], "person restored").await?;

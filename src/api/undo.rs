@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::types::{MergeAnswer, MergeRequest, MergedLink, UndoAnswer, UndoRequest, UndoShown};
 use super::{ApiError, App, show, sync_soon, turns};
 use crate::engine::{Merge, Undo, UndoPlan, UndoRow};
-use crate::ids::{OpId, RunId, Timestamp};
+use crate::ids::{AccountId, OpId, RunId, Timestamp};
 use crate::sync::operation::Actor;
 
 pub(super) async fn undo(
@@ -22,13 +22,23 @@ pub(super) async fn undo(
     let what = meant(&app, &caller, request).await?;
     let mut plan = app.engine.preview_undo(&what, caller.actor()).await?;
     if confirm {
-        let held = plan.touches;
-        let turns = turns(&app, &held).await?;
-        plan = Box::pin(app.engine.undo(&what, caller.actor(), &held)).await?;
-        drop(turns);
-        sync_soon(&app, plan.touches.clone(), "undo").await?;
+        plan = carry_out(&app, &caller, &what, plan.touches).await?;
     }
     Ok(Json(shown(plan, confirm)))
+}
+
+/// Undoes it, while no run of the accounts that it touches is under way; they are synced soon.
+pub(super) async fn carry_out(
+    app: &App,
+    caller: &Caller,
+    what: &Undo,
+    touches: BTreeSet<AccountId>,
+) -> Result<UndoPlan, ApiError> {
+    let turns = turns(app, &touches).await?;
+    let plan = Box::pin(app.engine.undo(what, caller.actor(), &touches)).await?;
+    drop(turns);
+    sync_soon(app, plan.touches.clone(), "undo").await?;
+    Ok(plan)
 }
 
 fn shown(plan: UndoPlan, done: bool) -> UndoAnswer {

@@ -159,8 +159,13 @@ impl Running<'_> {
             }
         }
         self.settle_marks(one, state.person.as_ref(), i64::from(state.forgotten), batch);
-        if self.failures.remove(key).is_some() {
-            batch.changes.push(Change::Unfail(account, key.clone()));
+        // What failed may have done so under the other name of the subject.
+        let person = subject.person.as_ref().filter(|_| !Self::of_the_past(one));
+        let person = person.map(|facts| SubjectKey::Person(facts.person.id));
+        for key in person.iter().chain([key]) {
+            if self.failures.remove(key).is_some() {
+                batch.changes.push(Change::Unfail(account, key.clone()));
+            }
         }
         Ok(())
     }
@@ -177,9 +182,17 @@ impl Running<'_> {
         if let Some(seen) = &subject.seen {
             batch.changes.push(Change::SettleRecord(account, seen.seen.id().clone(), seen.version + later));
         }
-        if let Some(person) = person {
+        if let Some(person) = person.filter(|_| !Self::of_the_past(one)) {
             batch.changes.push(Change::SettlePerson(account, person.id, person.revision));
         }
+    }
+
+    /// Whether the decision is about an ended or redundant link alone: another one may speak for its person, and
+    /// what is to be done about that is decided under the person's own key.
+    fn of_the_past(one: &Decided) -> bool {
+        let past = |link: &Link| !link.state.is_open() || link.state == LinkState::Redundant;
+        let ended = one.subject.link.as_ref().is_some_and(past);
+        ended && matches!(one.key, SubjectKey::Record(_))
     }
 
     fn put_step(&self, step: &Step, subject: &Subject, state: &mut Target, now: Timestamp, batch: &mut Batch) {

@@ -11,6 +11,7 @@ mod duplicates;
 mod handle;
 mod hold;
 mod membership;
+mod moved;
 mod plan;
 mod preview;
 mod pull;
@@ -372,12 +373,15 @@ impl Running<'_> {
     /// Whether a send that starts now is over before the lease is.
     async fn may_send(&mut self) -> Result<(), SyncError> {
         self.keep_lease().await?;
-        let late = crate::mutant::on("send.after_the_lease");
-        if late || self.lease.until.since(self.now()) > self.engine.options.send_deadline {
-            Ok(())
-        } else {
-            Err(SyncError::LeaseLost)
+        if self.deadline().since(self.now()) > 0 { Ok(()) } else { Err(SyncError::LeaseLost) }
+    }
+
+    /// When the last send may start that is over before the lease is.
+    fn deadline(&self) -> Timestamp {
+        if crate::mutant::on("send.after_the_lease") {
+            return Timestamp(i64::MAX);
         }
+        self.lease.until.plus(-self.engine.options.send_deadline)
     }
 
     fn commit(&self) -> Commit {

@@ -11,10 +11,9 @@ use crate::ids::{RemoteId, Timestamp};
 use crate::mutant;
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
 use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
-use crate::sync::diff::Diff;
 use crate::sync::operation::Effect;
 use crate::sync::settings::Scope;
-use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen};
+use crate::sync::view::{RemoteRecord, RemoteRef, Seen, StoredSeen};
 
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
@@ -24,6 +23,15 @@ const UNSHOWN: u32 = 3;
 
 /// How long a book in which we know records must show itself empty before that is believed, in ms.
 const DOUBT: i64 = 6 * 60 * 60 * 1000;
+
+/// What it means that a record which is asked for by id is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Nothing yet: it may have moved since the listing, and the next one tells where to (rule 9).
+    MayHaveMoved,
+    /// It is gone: a listing is still to come in this run, or none has ever told.
+    IsGone,
+}
 
 /// A page's rows on their way into the store.
 #[derive(Default)]
@@ -138,11 +146,14 @@ impl Running<'_> {
                     self.store_all(commit, Vec::new()).await?;
                 }
                 Next::Done(cursor) => {
+                    let mut cursor = Some(cursor);
                     if let Some((started, _)) = collection.listing {
                         if !named && self.doubts(&mut collection).await? {
                             return Ok(());
                         }
-                        self.sweep(&collection, started).await?;
+                        if self.sweep(&collection, started).await? {
+                            cursor = None;
+                        }
                     }
                     collection.doubted = None;
                     self.regroup(&collection, affected).await?;
@@ -151,10 +162,10 @@ impl Running<'_> {
                         (self.unfinished, self.doubtful) = (true, true);
                         return Ok(());
                     }
-                    let quiet = collection.listing.is_none() && collection.cursor.as_ref() == Some(&cursor);
+                    let quiet = collection.listing.is_none() && collection.cursor == cursor;
                     collection.listed = true;
                     collection.listing = None;
-                    collection.cursor = Some(cursor);
+                    collection.cursor = cursor;
                     if !quiet {
                         commit.changes.push(Change::PutCollection(self.account.id, collection));
                         self.store_all(commit, Vec::new()).await?;
@@ -394,18 +405,30 @@ impl Running<'_> {
     }
 
     /// Reads these records of a collection again.
-    pub(super) async fn refetch(&mut self, collection: &CollectionState, refs: &[RemoteRef]) -> Result<(), SyncError> {
+    pub(super) async fn refetch(
+        &mut self,
+        collection: &CollectionState,
+        refs: &[RemoteRef],
+        gone: Gone,
+    ) -> Result<(), SyncError> {
         let batch = self.fetch_batch();
         let mut affected = BTreeSet::new();
         for refs in refs.chunks(batch) {
-            let rows = self.fetched(refs).await?;
+            let mut rows = self.fetched(refs).await?;
+            if gone == Gone::MayHaveMoved {
+                let all = rows.seen.len();
+                rows.seen.retain(|seen| !matches!(seen, Seen::Gone(_)));
+                self.unfinished |= rows.seen.len() < all;
+            }
             self.observe(collection, rows, &mut affected).await?;
         }
         self.regroup(collection, affected).await
     }
 
     /// After a full listing: what it did not name is asked for by id; only what the provider then says is gone, is gone.
-    async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<(), SyncError> {
+    /// Says whether there is something that it did not name and that was written too lately for this to mean anything: then
+    /// its cursor is worth nothing, since it may never tell that this was deleted before.
+    async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<bool, SyncError> {
         let written_before = started.plus(-self.provider.capabilities().settle);
         let batch = self.fetch_batch();
         let mut after: Option<RemoteId> = None;
@@ -429,7 +452,10 @@ impl Running<'_> {
             };
             self.observe(collection, rows, &mut affected).await?;
         }
-        self.regroup(collection, affected).await
+        self.regroup(collection, affected).await?;
+        let (account, id) = (self.account.id, &collection.id);
+        let ever = Timestamp(i64::MAX);
+        Ok(!self.store().unnamed(account, id, collection.generation, ever, None, 1).await?.is_empty())
     }
 
     /// A record that we wrote a moment ago may still be shown as it was before: it is asked for by id first.
@@ -533,8 +559,8 @@ impl Running<'_> {
     ) -> Result<Option<(Seen, BTreeMap<Field, Timestamp>)>, SyncError> {
         match seen {
             Seen::Present(record) => {
-                for former in record.formerly.iter().filter(|id| **id != record.at.id) {
-                    self.follow_former(former, &record.at.id, commit, effects).await?;
+                for former in self.formers(&record).await? {
+                    self.follow_former(&former, &record.at.id, commit, effects).await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)
@@ -595,62 +621,6 @@ impl Running<'_> {
             }
         }
         times
-    }
-
-    /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record
-    /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so. Where another link speaks
-    /// for the record already, a user has made one record of two there: that deletes nobody, so that this link only ends.
-    async fn follow_former(
-        &mut self,
-        former: &RemoteId,
-        now: &RemoteId,
-        commit: &mut Commit,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), SyncError> {
-        if former == now {
-            return Ok(());
-        }
-        let keys = [SubjectKey::Record(former.clone()), SubjectKey::Record(now.clone())];
-        let mut links = self.store().subjects(self.account.id, &keys).await?.into_iter().map(|subject| subject.link);
-        let (moves, stays) = (links.next().flatten(), links.next().flatten());
-        let Some(mut link) = moves.filter(|l| l.remote.as_ref() == Some(former)) else { return Ok(()) };
-        let speaks = |other: &Link| other.id != link.id && other.state.is_open() && other.remote.as_ref() == Some(now);
-        let comes = |change: &Change| matches!(change, Change::PutLink(other) if speaks(other));
-        if link.state.is_open() && (stays.as_ref().is_some_and(speaks) || commit.changes.iter().any(comes)) {
-            let state = Diff::new(Some(link.state), Some(LinkState::Unlinked));
-            effects.push(Effect::Link { link: link.id, account: link.account, person: link.person, state });
-            link.state = LinkState::Unlinked;
-            commit.changes.push(Change::PutLink(Box::new(link)));
-            return Ok(());
-        }
-        commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
-        commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
-        Ok(())
-    }
-
-    /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).
-    pub(super) async fn find_lost(&mut self) -> Result<(), SyncError> {
-        for link in self.store().lost(self.account.id).await? {
-            if !matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen) {
-                continue;
-            }
-            let gone = link.remote.clone();
-            let uid = match &gone {
-                Some(id) => {
-                    let known = self.store().identities(self.account.id, std::slice::from_ref(id)).await?;
-                    known.into_iter().next().flatten().and_then(|i| i.uid)
-                }
-                None => None,
-            };
-            let found = self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?;
-            let Some(new) = found.into_iter().find(|id| Some(id) != gone.as_ref()) else { continue };
-            let mut commit = self.commit();
-            commit.expect.push(crate::store::Expect::Unlinked(self.account.id, new.clone()));
-            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(new.clone()), ..link })));
-            commit.changes.push(Change::UnsettleRecord(self.account.id, new));
-            self.store_all(commit, Vec::new()).await?;
-        }
-        Ok(())
     }
 }
 

@@ -7,15 +7,20 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 
+use super::pull::Gone;
 use super::{Running, SyncError};
 use crate::card::Card;
 use crate::ids::{LinkId, RemoteId, Timestamp};
 use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
 use crate::store::{Change, Commit, SubjectKey};
+use crate::sync::diff::Diff;
 use crate::sync::echo::{self, Landed};
 use crate::sync::operation::{self, Effect, RemoteChange};
 use crate::sync::view::{Groups, Intent, LinkState, RemoteRecord, RemoteRef, Roster, Seen, Send};
 use crate::sync::{caps, settings};
+
+/// How often a record is not found that the listings name, before it counts as gone.
+const UNLISTED: u32 = 3;
 
 /// When a record is shown that we wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +102,7 @@ impl Running<'_> {
 
         let mut commit = self.commit();
         let mut effects = Vec::new();
-        let mut again = Vec::new();
+        let (mut again, mut gone) = (Vec::new(), Vec::new());
         for (intent, outcome) in batch.iter().zip(outcomes) {
             let outcome = match outcome {
                 Outcome::Landed(_) => match read.next() {
@@ -130,10 +135,24 @@ impl Running<'_> {
                 {
                     self.unfinished = true;
                 }
-                Outcome::Stale | Outcome::Missing => {
+                Outcome::Stale => {
                     commit.changes.push(Change::CloseIntent(intent.id));
                     commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
                     again.extend(intent.before.as_ref().map(|b| b.at.clone()));
+                }
+                Outcome::Missing => {
+                    commit.changes.push(Change::CloseIntent(intent.id));
+                    commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+                    // It may have moved since the listing; the next one tells. Only where none ever does it counts as gone.
+                    let key = SubjectKey::Person(intent.person);
+                    if self.failures.get(&key).copied().unwrap_or(0) < UNLISTED {
+                        let reason = "the record was not found, although the server's list has it; the next sync asks for \
+                                      the list again";
+                        commit.changes.push(self.failed(key, reason.to_owned()));
+                        self.unfinished = true;
+                    } else {
+                        gone.extend(intent.before.as_ref().map(|b| b.at.clone()));
+                    }
                 }
                 Outcome::Refused(reason) => {
                     commit.changes.push(Change::CloseIntent(intent.id));
@@ -155,7 +174,10 @@ impl Running<'_> {
         }
         self.store_all(commit, effects).await?;
         if !again.is_empty() {
-            self.look_again(again).await?;
+            self.look_again(again, Gone::MayHaveMoved).await?;
+        }
+        if !gone.is_empty() {
+            self.look_again(gone, Gone::IsGone).await?;
         }
         Ok(())
     }
@@ -180,7 +202,7 @@ impl Running<'_> {
             collection: intent.collection.clone(),
             before: intent.before.clone(),
             photo,
-            by: self.lease.until.plus(-self.engine.options.send_deadline),
+            by: self.deadline(),
         })
     }
 
@@ -253,13 +275,16 @@ impl Running<'_> {
             .next()
             .flatten()
             .map_or(0, |s| s.version);
-        commit.changes.push(Change::Observe {
-            account,
-            collection: record.at.collection.clone(),
-            generation: self.generation(&record.at.collection).await?,
-            rows: vec![(Seen::Present(record), times)],
-            echo: true,
-        });
+        let (collection, generation) = (record.at.collection.clone(), self.generation(&record.at.collection).await?);
+        // Where the sync group was changed since, what was made for the former one is not in the new one: it never left it.
+        let found_later = intent.what == Send::Create && shown == Shown::Later;
+        let seen = if found_later { self.scoped(record) } else { Seen::Present(record) };
+        if matches!(seen, Seen::Outside { .. }) && link.state == LinkState::Live {
+            let state = Diff::new(Some(link.state), Some(LinkState::Left));
+            effects.push(Effect::Link { link: link.id, account, person: link.person, state });
+            link.state = LinkState::Left;
+        }
+        commit.changes.push(Change::Observe { account, collection, generation, rows: vec![(seen, times)], echo: true });
         commit.changes.push(Change::PutLink(Box::new(link)));
         let edited = if crate::mutant::on("send.settle_whatever_was_edited") { i64::MAX } else { intent.revision.0 };
         commit.changes.push(Change::SettlePerson(account, intent.person, crate::ids::Revision(edited)));
@@ -279,7 +304,7 @@ impl Running<'_> {
         intent.mask.iter().map(|f| (f, time)).collect()
     }
 
-    async fn generation(&self, collection: &crate::ids::CollectionId) -> Result<i64, SyncError> {
+    pub(super) async fn generation(&self, collection: &crate::ids::CollectionId) -> Result<i64, SyncError> {
         let all = self.store().collections(self.account.id).await?;
         Ok(all.into_iter().find(|c| c.id == *collection).map_or(0, |c| c.generation))
     }
@@ -331,7 +356,7 @@ impl Running<'_> {
             remote: Some(before.at.id.clone()),
             change,
         });
-        let state = crate::sync::diff::Diff::new(from, Some(link.state));
+        let state = Diff::new(from, Some(link.state));
         if state.is_changed() {
             effects.push(Effect::Link { link: link.id, account, person: link.person, state });
         }
@@ -349,12 +374,12 @@ impl Running<'_> {
     }
 
     /// Reads records again whose version turned out to be old; the next round decides from what they are now.
-    pub(super) async fn look_again(&mut self, refs: Vec<RemoteRef>) -> Result<(), SyncError> {
+    pub(super) async fn look_again(&mut self, refs: Vec<RemoteRef>, gone: Gone) -> Result<(), SyncError> {
         let collections = self.store().collections(self.account.id).await?;
         for collection in collections {
             let here: Vec<RemoteRef> = refs.iter().filter(|r| r.collection == collection.id).cloned().collect();
             if !here.is_empty() {
-                self.refetch(&collection, &here).await?;
+                self.refetch(&collection, &here, gone).await?;
             }
         }
         Ok(())

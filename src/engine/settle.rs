@@ -2,16 +2,17 @@
 //!
 //! Owns: recovery. It is the ordinary path: every run begins with it, whoever opened the intents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::pull::Gone;
 use super::send::Shown;
 use super::{Running, SyncError};
 use crate::ids::LinkId;
 use crate::provider::{Fetched, Found};
 use crate::store::{Change, Expect};
-use crate::sync::caps::TokenPlace;
+use crate::sync::caps::{Membership, TokenPlace};
 use crate::sync::echo;
-use crate::sync::settings::Direction;
+use crate::sync::settings::{Direction, Scope};
 use crate::sync::view::{Intent, LinkState, RemoteRecord, RemoteRef, Seen, Send};
 
 impl Running<'_> {
@@ -24,7 +25,7 @@ impl Running<'_> {
         if let Some(home) = collections.iter().find(|c| c.writable).or(collections.first()) {
             self.home = home.id.clone();
         }
-        let (mut creates, mut known, mut joins) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut creates, mut known, mut joins, mut former) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for intent in open {
             match intent.what {
                 Send::Create => {
@@ -32,10 +33,19 @@ impl Running<'_> {
                     creates.push(intent);
                 }
                 Send::Update | Send::Delete | Send::SetPhoto => known.push(intent),
+                Send::Join(ref group) if self.account.settings.scope != Scope::Group(group.clone()) => {
+                    former.push(intent);
+                }
                 Send::Join(_) | Send::Leave(_) => joins.push(intent),
             }
         }
+        // The sync group was changed since: nobody needs to come into the former one any more.
+        let mut commit = self.commit();
+        commit.changes.extend(former.into_iter().map(|intent| Change::CloseIntent(intent.id)));
+        self.store_all(commit, Vec::new()).await?;
+        let mut joined_later = BTreeSet::new();
         for join in &joins {
+            joined_later.insert(join.link);
             if let Some(remote) = self.store().link(join.link).await?.and_then(|l| l.remote) {
                 self.joining.insert(remote);
             }
@@ -44,7 +54,7 @@ impl Running<'_> {
         let page = self.engine.options.page.max(1);
         for batch in creates.chunks(page) {
             self.keep_lease().await?;
-            Box::pin(self.settle_creates(batch, &mut records)).await?;
+            Box::pin(self.settle_creates(batch, &joined_later, &mut records)).await?;
         }
         for batch in known.chunks(page) {
             self.keep_lease().await?;
@@ -56,6 +66,7 @@ impl Running<'_> {
     async fn settle_creates(
         &mut self,
         batch: &[Intent],
+        joined_later: &BTreeSet<LinkId>,
         records: &mut BTreeMap<LinkId, RemoteRecord>,
     ) -> Result<(), SyncError> {
         let caps = self.provider.capabilities();
@@ -92,7 +103,9 @@ impl Running<'_> {
                         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
                         commit.expect.push(Expect::IntentOpen(intent.id));
                         records.insert(intent.link, record.clone());
-                        self.joining.insert(record.at.id.clone());
+                        if joined_later.contains(&intent.link) {
+                            self.joining.insert(record.at.id.clone());
+                        }
                         self.close_stored(intent, Shown::Later, record, &mut commit, &mut effects).await?;
                     }
                     Found::NotThere
@@ -109,18 +122,27 @@ impl Running<'_> {
             }
             self.store_all(commit, effects).await?;
         }
-        Box::pin(self.resend_creates(resend, records)).await
+        Box::pin(self.resend_creates(resend, joined_later, records)).await
     }
 
     /// Surely not there: sent again, the same content under the same token, if the person still wants the record.
     async fn resend_creates(
         &mut self,
         intents: Vec<Intent>,
+        joined_later: &BTreeSet<LinkId>,
         records: &mut BTreeMap<LinkId, RemoteRecord>,
     ) -> Result<(), SyncError> {
         let mut wanted = Vec::new();
         let mut commit = self.commit();
+        // What is joined after it was made is planned anew with its joining, where that is not under way.
+        let joins = matches!(self.account.settings.scope, Scope::Group(_))
+            && self.provider.capabilities().membership != Membership::InRecord;
         for intent in intents {
+            if joins && !joined_later.contains(&intent.link) {
+                self.close_open(&intent, &mut commit);
+                self.creating.remove(&intent.token);
+                continue;
+            }
             let person = self.store().person(intent.person).await?;
             let live = person.as_ref().is_some_and(crate::crm::person::Person::is_live);
             // Whose link became redundant, or was undone, wants no record there any more.
@@ -141,19 +163,27 @@ impl Running<'_> {
             }
             commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
         }
-        // Access is looked at again right before the send (rule 22); who has lost it keeps the intent open.
+        // Access is looked at again right before the send (rule 22).
         let access = std::mem::take(&mut commit.expect);
         self.store_all(commit, Vec::new()).await?;
-        let mut allowed = Vec::new();
+        let (mut allowed, mut lost) = (Vec::new(), Vec::new());
         for (intent, access) in wanted.into_iter().zip(access) {
             let mut probe = self.commit();
             probe.expect.push(access);
             match self.store().commit(probe).await {
                 Ok(()) => allowed.push(intent),
-                Err(crate::store::StoreError::Stale(_)) => self.unfinished = true,
+                Err(crate::store::StoreError::Stale(_)) => lost.push(intent),
                 Err(error) => return Err(error.into()),
             }
         }
+        // Whose record is surely not there, and whom the user may not see any more: nothing is under way. The link keeps its
+        // token, for when access comes back.
+        let mut commit = self.commit();
+        for intent in lost {
+            self.close_open(&intent, &mut commit);
+            self.creating.remove(&intent.token);
+        }
+        self.store_all(commit, Vec::new()).await?;
         let size = usize::from(self.provider.capabilities().write_batch).max(1);
         for batch in allowed.chunks(size) {
             self.send_batch(batch, records).await?;
@@ -195,7 +225,7 @@ impl Running<'_> {
         }
         self.store_all(commit, effects).await?;
         if !again.is_empty() {
-            self.look_again(again).await?;
+            self.look_again(again, Gone::IsGone).await?;
         }
         Ok(())
     }
@@ -225,6 +255,13 @@ impl Running<'_> {
                     }
                     if self.account.settings.direction == Direction::TwoWay {
                         ready.push(join);
+                    } else {
+                        // Nothing is sent any more: where the record is now is where it stays, and the listing tells.
+                        commit.changes.push(Change::CloseIntent(join.id));
+                        if let Some(remote) = link.remote {
+                            self.joining.remove(&remote);
+                            commit.changes.push(Change::UnsettleRecord(self.account.id, remote));
+                        }
                     }
                 }
                 // Its record is gone, or was never made.

@@ -80,6 +80,26 @@ impl Engine {
         .await
     }
 
+    /// The merge by which a person came into the trash, if that is how. Who is brought back from it gets back what went to
+    /// the other person by an undo of the merge: a restored person without its links would be made anew in every address
+    /// book, beside the record that it had there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn merge_of(&self, person: PersonId) -> Result<Option<OpId>, StoreError> {
+        let history = self.store.history(person, usize::MAX).await?;
+        for operation in history {
+            for effect in operation.effects.iter().rev().filter(|effect| effect.person() == person) {
+                match effect {
+                    Effect::Person { change: PersonChange::MergedInto(_), .. } => return Ok(Some(operation.id)),
+                    Effect::Person { change: PersonChange::Trashed | PersonChange::Restored, .. } => return Ok(None),
+                    _ => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+
     async fn merge_once(&self, survivor: PersonId, other: PersonId, actor: Actor) -> Result<Merge, Refusal> {
         let Union { mut merge, before, links, intents } = self.union(survivor, other, actor).await?;
         let now = self.now();

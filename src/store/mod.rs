@@ -637,7 +637,9 @@ pub trait Store: Send + Sync {
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError>;
     /// Which of these tokens are ours, with the link that each was made for.
     async fn tokens(&self, account: AccountId, tokens: &[Token]) -> Result<Vec<(Token, LinkId)>, StoreError>;
-    /// Open links whose record is gone and unsettled: before that counts, the record is looked for elsewhere.
+    /// Open links whose record is gone and unsettled: before that counts, the record is looked for elsewhere. And those whose
+    /// record was never named, where a record carries their token: what was created is known again after a backup that
+    /// does not know of it was put back.
     async fn lost(&self, account: AccountId) -> Result<Vec<Link>, StoreError>;
     /// A link.
     async fn link(&self, id: LinkId) -> Result<Option<Link>, StoreError>;

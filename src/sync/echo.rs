@@ -98,9 +98,9 @@ pub fn landed(sent: &Card, mask: FieldSet, shown: &Card) -> bool {
 
 /// Whether a send whose answer was lost has landed, told by what the provider shows some time later. A write lands whole or
 /// not at all: one value that only the send can have brought says that it did; else one that the send would have replaced,
-/// or an addition that is missing, says that it did not. That something is missing which the send would have removed says
-/// nothing: somebody else may have removed the same. Where everything was edited over since, it counts as landed: the edits
-/// then stand against what was sent.
+/// or one that it would have brought and that is missing, says that it did not: had it landed and been edited over since,
+/// then what was sent stands as a conflict beside the edit, and nothing is lost. That something is missing which the send
+/// would have removed says nothing: somebody else may have removed the same.
 pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> bool {
     let (mut brought, mut replaced) = (false, false);
     for field in mask.iter().filter(|f| !sent.same(before, *f)) {
@@ -112,9 +112,8 @@ pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> b
         };
         let new: Vec<bool> = sent.iter().filter(|e| !among(e, &before)).map(shows).collect();
         let old: Vec<bool> = before.iter().filter(|e| !among(e, &sent)).map(|e| among(e, &shown)).collect();
-        // Where neither the new nor the old is shown, somebody has edited it since, and it tells nothing.
         brought |= new.contains(&true);
-        replaced |= old.contains(&true) || (old.is_empty() && new.contains(&false));
+        replaced |= old.contains(&true) || new.contains(&false);
     }
     brought || !replaced
 }

@@ -475,7 +475,7 @@ fn push(person: &PersonFacts, meeting: Meeting, facts: &Facts<'_>) -> Decision {
     if facts.settings.push == Push::Linked || person.person.owner != facts.user || !person.access {
         return waits(Waits::NotPushed);
     }
-    if !facts.complete && !mutant::on("reconcile.push_before_the_first_listing") {
+    if !facts.complete {
         return waits(Waits::FirstListing);
     }
     if meeting == Meeting::InQuestion && !mutant::on("reconcile.push_in_question") {

@@ -82,7 +82,9 @@ pub fn guard(play: &Play) -> Result<(), String> {
         let here: Vec<u64> = world.driver.inner().texts(&sql).iter().map(|at| at.parse().unwrap()).collect();
         let there = world.sites[*site].fake.server.lock().unwrap().deletes.clone();
         let all = world.people().len() + world.cards_there(*site).len() + there.len();
-        let most = (all / 5).max(5);
+        // As it stood from the beginning to the end.
+        let settings = play.setup.sites[*site].2.guard;
+        let most = (all * usize::from(settings.percent) / 100).max(settings.at_least as usize);
         for (side, times) in [("here", here), ("there", there)] {
             let worst =
                 times.iter().map(|from| times.iter().filter(|at| (*from..from + 86_000_000).contains(at)).count());

@@ -53,6 +53,8 @@ pub struct Faults {
     pub away: u32,
     /// The group cards are left out of the next listings.
     pub hide_groups: u32,
+    /// The next search for tokens misses what is there.
+    pub miss_find: u32,
     /// The n-th write from now: the machine stops, after (true) or before (false) it is stored.
     pub crash_at_send: Option<(u32, bool)>,
 }
@@ -123,6 +125,8 @@ pub struct Server {
     pub crashed: bool,
     /// Values that must not come here: their people were hidden from this user before they were written.
     pub forbidden: BTreeSet<String>,
+    /// Names of those whom this user may not see, and of whom nothing was under way when they were hidden.
+    pub hidden_people: BTreeSet<String>,
     /// Values that a write has overwritten which nobody can have seen: where there is no guard, there is no help.
     pub blind: BTreeSet<String>,
     /// When we deleted records.
@@ -151,6 +155,7 @@ impl Server {
             violations: Vec::new(),
             crashed: false,
             forbidden: BTreeSet::new(),
+            hidden_people: BTreeSet::new(),
             blind: BTreeSet::new(),
             deletes: Vec::new(),
             run: 0,
@@ -482,6 +487,11 @@ impl Provider for Fake {
         if server.crashed {
             return Err(error(Retry::Soon));
         }
+        if server.faults.miss_find > 0 && server.caps.token != TokenPlace::Name {
+            server.faults.miss_find -= 1;
+            hit("fault: a search missed what is there");
+            return Ok(vec![Found::NotThere; tokens.len()]);
+        }
         // A name is looked up where it is stored; a property only where listings show it, which may lag.
         let by_name = server.caps.token == TokenPlace::Name;
         let entries: Vec<&Entry> =
@@ -573,6 +583,13 @@ impl Server {
         }
     }
 
+    /// Whoever may not be seen is not sent (rule 22).
+    fn check_person(&mut self, card: &Card) {
+        if let Some(name) = marks(card).into_iter().find(|mark| self.hidden_people.contains(mark)) {
+            self.violations.push(format!("rule 22: {name} was sent to a user who may not see who that is"));
+        }
+    }
+
     fn check_picture(&mut self, card: &Card, write: &Write) {
         if card.photo.is_some() && write.photo.is_none() {
             self.violations.push("a picture was to be written without its bytes".to_owned());
@@ -599,6 +616,7 @@ impl Server {
                     self.violations.push(format!("rule 14: created again beside {twin}"));
                 }
                 self.check_picture(card, write);
+                self.check_person(card);
                 let image = self.image(card);
                 self.check_forbidden(&image);
                 self.store(&id, &image, Some(write.token));
@@ -641,6 +659,9 @@ impl Server {
                 if !lost.is_empty() {
                     hit("fault: overwritten unseen");
                     self.blind.extend(lost);
+                }
+                if !self.hidden_people.is_empty() {
+                    self.check_person(card);
                 }
                 let new: BTreeSet<String> = after.difference(&marks(&was_there)).cloned().collect();
                 self.check_marks(&new);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contactd::card::field::Field;
 use contactd::card::{Card, Item};
 use contactd::crm::person::PersonState;
+use contactd::engine::Undo;
 use contactd::ids::{GroupId, PersonId, UserId};
 use contactd::store::{Change, Store};
 use contactd::sync::settings::{ConflictPolicy, DeletePolicy, Direction, GuardSettings, OnLeave, Scope, Settings};
@@ -243,6 +244,16 @@ pub struct Play {
     pub backup: Option<Copy>,
     /// A backup was restored.
     pub restored: bool,
+    /// Sites at which a leaving of the group was once to count as a deletion.
+    pub leaving_deletes: BTreeSet<usize>,
+    /// Sites that once showed an empty listing.
+    pub emptied: BTreeSet<usize>,
+    /// Sites at which a search has missed something.
+    pub missed: BTreeSet<usize>,
+    /// What was found to be wrong on the way.
+    pub wrong: Vec<String>,
+    /// A field has not flown both ways all the time.
+    pub mapped: bool,
     /// A held deletion was confirmed.
     pub confirmed: bool,
     /// Sites whose guard was on all the time.
@@ -264,6 +275,11 @@ impl Play {
             kept_out: BTreeSet::new(),
             backup: None,
             restored: false,
+            leaving_deletes: BTreeSet::new(),
+            emptied: BTreeSet::new(),
+            missed: BTreeSet::new(),
+            wrong: Vec::new(),
+            mapped: setup.sites.iter().any(|(_, _, settings)| !settings.mapping.0.is_empty()),
             confirmed: false,
             guarded: BTreeSet::new(),
             agreed: BTreeSet::new(),
@@ -281,6 +297,9 @@ impl Play {
             let (caps, manner) = kinds::ALL[*kind]();
             if settings.guard.on {
                 play.guarded.insert(i);
+            }
+            if settings.on_leave == OnLeave::Delete {
+                play.leaving_deletes.insert(i);
             }
             let one_way = settings.direction == Direction::OneWay;
             let site = play.world.account(play.world.users[*user], caps, manner, settings.clone());
@@ -358,7 +377,10 @@ impl Play {
             }
             Step::RestoreHere { who } => {
                 let Some(id) = self.person(*who, false) else { return };
-                self.world.restore_person(id);
+                match now(self.world.engine.merge_of(id)).unwrap() {
+                    Some(merge) => self.undo(&Undo::Operations(vec![merge]), false),
+                    None => self.world.restore_person(id),
+                }
             }
             Step::CreateThere { site } => {
                 let site = self.site(*site);
@@ -445,6 +467,7 @@ impl Play {
             }
             Step::EmptyListing { site } => {
                 let site = self.site(*site);
+                self.emptied.insert(site);
                 let mut server = self.world.sites[site].fake.server.lock().unwrap();
                 server.book.expire_cursors();
                 server.faults.empty_listing += 1;

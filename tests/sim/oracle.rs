@@ -7,7 +7,7 @@ use contactd::card::{Card, Item, Photo};
 use contactd::crm::person::PersonState;
 use contactd::ids::RemoteId;
 use contactd::store::Store;
-use contactd::sync::settings::Direction;
+use contactd::sync::settings::{Direction, Scope};
 use contactd::sync::view::LinkState;
 
 use super::history::Play;
@@ -26,6 +26,21 @@ pub struct Markers {
 }
 
 impl Markers {
+    /// A value typed in somewhere.
+    pub fn fresh_mark(&mut self) -> String {
+        self.mark()
+    }
+
+    /// Whether the mark is that of a contact's name.
+    pub fn is_name(&self, mark: &str) -> bool {
+        self.names.contains(mark)
+    }
+
+    /// These were brought back, and must be kept from now on.
+    pub fn revive(&mut self, marks: &BTreeSet<String>) {
+        self.alive.extend(marks.iter().cloned());
+    }
+
     fn mark(&mut self) -> String {
         self.next += 1;
         let mark = format!("m{}x", self.next);
@@ -171,6 +186,13 @@ fn marks_in(text: &str, into: &mut BTreeSet<String>) {
     }
 }
 
+/// All marks in a text, phone numbers included.
+pub fn marks_of_text(text: &str) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = phones_in(text).into_iter().collect();
+    marks_in(text, &mut found);
+    found
+}
+
 /// All marks of a card, phone numbers included.
 pub fn marks(card: &Card) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -190,6 +212,9 @@ fn mapped_marks(card: &Card, fields: FieldSet) -> BTreeSet<String> {
 
 /// Checks a world at rest; the first thing that doesn't hold.
 pub fn check(play: &mut Play) -> Result<(), String> {
+    if let Some(wrong) = play.wrong.first() {
+        return Err(wrong.clone());
+    }
     quiet(play)?;
     no_duplicates(play)?;
     no_loss(play)?;
@@ -243,7 +268,8 @@ fn no_duplicates(play: &Play) -> Result<(), String> {
     let mut of_person = BTreeSet::new();
     for person in world.people() {
         for link in now(world.store.links_of(person.id)).unwrap().into_iter().filter(|l| l.state.is_open()) {
-            if !of_person.insert((link.account, link.person)) {
+            // Where two people became one, one link speaks for both, and the others only listen.
+            if link.state != LinkState::Redundant && !of_person.insert((link.account, link.person)) {
                 return Err(format!("I2: {} has two open links in one account", link.person));
             }
             if let Some(remote) = link.remote
@@ -272,9 +298,33 @@ fn no_duplicates(play: &Play) -> Result<(), String> {
         if play.restored && super::kinds::lag(play.setup.sites[site].1) > 0 {
             continue;
         }
-        once(world.cards_there(site).into_values().collect(), &format!("at site {site}"))?;
+        once(ours_or_theirs(play, site), &format!("at site {site}"))?;
     }
     Ok(())
+}
+
+/// The cards at a site, but for those of which nothing is to be told: what a run made of which the backup that was put back
+/// knows nothing, and whose joining of the group is lost with it (a record outside the group is not looked at, so that nobody
+/// can know it again); and what is left there of an import that was undone.
+fn ours_or_theirs(play: &Play, site: usize) -> Vec<Card> {
+    let mut cards = play.world.cards_there(site);
+    let account = play.world.sites[site].id;
+    let undone =
+        format!("SELECT remote FROM links WHERE account = '{account}' AND state = 'undone' AND remote IS NOT NULL");
+    for record in play.world.driver.inner().texts(&undone) {
+        cards.remove(&record);
+    }
+    if play.restored && play.world.settings(site).scope != Scope::All {
+        let known = "SELECT token FROM tokens";
+        let known: BTreeSet<String> = play.world.driver.inner().texts(known).into_iter().collect();
+        let server = play.world.sites[site].fake.server.lock().unwrap();
+        let lost = |id: &String| {
+            let token = server.book.get(id).and_then(|entry| entry.marks.get("token"));
+            token.is_some_and(|token| !known.contains(token))
+        };
+        cards.retain(|id, _| !lost(id));
+    }
+    cards.into_values().collect()
 }
 
 /// I1: every value that nobody overwrote or deleted is in the CRM, at a provider, or in the list of conflicts.
@@ -303,8 +353,12 @@ pub fn found(play: &Play) -> BTreeSet<String> {
         found.extend(phones_in(&text));
     }
     if play.setup.wide {
-        // What we deleted is kept in the log, whole.
-        let sql = "SELECT doc FROM effects WHERE doc LIKE '%\"deleted\"%'";
+        // What we deleted is kept in the log, whole; so is what a mapping had us overwrite without ever taking it in.
+        let sql = if play.mapped {
+            "SELECT doc FROM effects WHERE doc LIKE '%\"deleted\"%' OR doc LIKE '%\"remote\"%'"
+        } else {
+            "SELECT doc FROM effects WHERE doc LIKE '%\"deleted\"%'"
+        };
         for text in world.driver.inner().texts(sql) {
             marks_in(&text, &mut found);
             found.extend(phones_in(&text));
@@ -389,16 +443,19 @@ fn deletions_had_reasons(play: &Play) -> Result<(), String> {
     let ids: BTreeMap<_, _> = world.sites.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
     for person in world.people() {
         let links = now(world.store.links_of(person.id)).unwrap();
-        let named = links.iter().any(|l| {
-            l.remote.as_ref().is_some_and(|r| world.deleted_there.contains(&(ids[&l.account], r.to_string())))
-        });
+        let deleted_at = |site: usize, record: &str| {
+            let key = (site, record.to_owned());
+            world.deleted_there.contains(&key)
+                || (world.left_there.contains(&key) && play.leaving_deletes.contains(&site))
+        };
+        let named = links.iter().any(|l| l.remote.as_ref().is_some_and(|r| deleted_at(ids[&l.account], r.as_str())));
         let trashed_by_sync = matches!(person.state, PersonState::Trashed { by: None, .. });
         if trashed_by_sync && !named {
             return Err(format!("I7: {} went into the trash, and nobody had deleted it", person.id));
         }
         let by_owner = links.iter().any(|l| {
             let site = ids[&l.account];
-            let gone = |r: &RemoteId| world.deleted_there.contains(&(site, r.to_string()));
+            let gone = |r: &RemoteId| deleted_at(site, r.as_str());
             world.sites[site].user == person.owner && l.remote.as_ref().is_some_and(gone)
         });
         if trashed_by_sync && !by_owner {

@@ -19,6 +19,8 @@ mod database;
 mod exec;
 #[path = "fake.rs"]
 mod fake;
+#[path = "handles_play.rs"]
+mod handles_play;
 #[path = "history.rs"]
 mod history;
 #[path = "kinds.rs"]
@@ -78,6 +80,9 @@ struct Args {
     /// Plays one kept history instead, step by step.
     #[arg(long)]
     file: Option<std::path::PathBuf>,
+    /// With `--file`: says after each step what stands where.
+    #[arg(long)]
+    trace: bool,
     /// Prints the history of the first seed, as it would be kept, instead of playing it.
     #[arg(long)]
     show: bool,
@@ -96,7 +101,7 @@ fn main() -> ExitCode {
     if let Some(file) = &args.file {
         let text = std::fs::read_to_string(file).expect("the file can be read");
         let history: History = serde_json::from_str(&text).expect("a kept history");
-        return match runner::outcome(&history) {
+        return match if args.trace { runner::narrate(&history) } else { runner::outcome(&history) } {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
                 println!("{why}");

@@ -26,6 +26,27 @@ fn play(history: &History, traced: bool) -> Result<Option<u64>, String> {
     Ok(play.world.driver.trace())
 }
 
+/// Plays it aloud: what stands where after each step, for whoever looks for the cause of a failure.
+#[allow(dead_code, reason = "the program's; the tests don't")]
+#[allow(clippy::print_stdout, reason = "that is what it is for")]
+pub fn narrate(history: &History) -> Result<(), String> {
+    let mut play = Play::begin(history);
+    println!("--- begin\n{}", play.picture());
+    for step in &history.steps {
+        play.step(step);
+        println!("--- {step:?}\n{}", play.picture());
+    }
+    let settled = play.settle();
+    println!("--- settled\n{}", play.picture());
+    let log = "SELECT CAST(o.at AS TEXT) || ' ' || o.actor || ' ' || o.why || ' ' || e.doc FROM operations o JOIN effects e \
+               ON e.op = o.id ORDER BY o.at";
+    for line in play.world.driver.inner().texts(log) {
+        println!("  {line}");
+    }
+    settled?;
+    oracle::check(&mut play)
+}
+
 /// The same, with a panic told as a failure.
 fn caught(history: &History, traced: bool) -> Result<Option<u64>, String> {
     std::panic::catch_unwind(|| play(history, traced)).unwrap_or_else(|panic| {
@@ -184,4 +205,82 @@ pub fn bugs() -> Vec<(String, History)> {
         (name, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     };
     files.into_iter().filter(named).map(read).collect()
+}
+
+impl Play {
+    /// What stands where, in few words.
+    #[allow(dead_code, reason = "the program's; the tests don't")]
+    pub fn picture(&self) -> String {
+        use std::fmt::Write;
+
+        use contactd::store::Store;
+
+        use super::world::now;
+        let (world, mut out) = (&self.world, String::new());
+        let short = |id: String| id[id.len() - 6..].to_owned();
+        let marks = |card: &contactd::card::Card| {
+            let marks: Vec<_> = oracle::marks(card).into_iter().map(|m| m.replace("+1212555", "+")).collect();
+            marks.join(" ")
+        };
+        for person in world.people() {
+            let (id, owner) = (short(person.id.to_string()), short(person.owner.to_string()));
+            let _ = writeln!(
+                out,
+                "  {id} of {owner} rev {} {:?}: {}",
+                person.revision.0,
+                person.state,
+                marks(&person.card)
+            );
+            for link in now(world.store.links_of(person.id)).unwrap() {
+                let site = world.sites.iter().position(|site| site.id == link.account);
+                let (id, token) = (short(link.id.to_string()), link.token.map(|t| short(t.to_string())));
+                let _ = writeln!(
+                    out,
+                    "     link {id} site {site:?} {:?} {:?} {:?} token {token:?} base: {} | {}",
+                    link.remote.as_ref().map(ToString::to_string),
+                    link.state,
+                    link.origin,
+                    marks(&link.base.ours),
+                    marks(&link.base.theirs)
+                );
+            }
+        }
+        for (n, site) in world.sites.iter().enumerate() {
+            let account = now(world.store.account(site.id)).unwrap().unwrap();
+            let caps = site.fake.server.lock().unwrap().caps.clone();
+            let people = world.people().into_iter().map(|p| contactd::store::SubjectKey::Person(p.id));
+            let there = world.cards_there(n).into_keys().map(|id| contactd::store::SubjectKey::Record(id.into()));
+            for key in people.chain(there) {
+                for why in now(world.engine.why(&account, &caps, std::slice::from_ref(&key))).unwrap() {
+                    if why.waits.is_some() || !why.does.is_empty() || why.failed.is_some() {
+                        let failed = why.failed.map(|f| f.reason);
+                        let _ = writeln!(out, "     {key:?}: {:?} {:?} {failed:?}", why.does, why.waits);
+                    }
+                }
+            }
+            let _ = writeln!(out, "  site {n} of {}: {:?}", short(site.user.to_string()), world.last.get(&site.id));
+            let server = site.fake.server.lock().unwrap();
+            for entry in server.live() {
+                let card = super::fake::Server::card(entry);
+                let _ = writeln!(out, "     {} {:?} {:?}: {}", entry.id, entry.marks, entry.groups, marks(&card));
+            }
+            drop(server);
+            for i in now(world.store.intents(site.id)).unwrap() {
+                let before = i.before.as_ref().map(|b| b.at.id.to_string());
+                let (link, token) = (short(i.link.to_string()), short(i.token.to_string()));
+                let _ = writeln!(
+                    out,
+                    "     intent {:?} link {link} token {token} before {before:?} missed {}",
+                    i.what, i.missed
+                );
+            }
+            for held in now(world.store.held(Some(site.id))).unwrap() {
+                let _ = writeln!(out, "     held {held:?}");
+            }
+            for (record, people) in now(world.store.duplicates(site.id)).unwrap() {
+                let _ = writeln!(out, "     in question {record}: {people:?}");
+            }
+        }
+        out
+    }
 }

@@ -3,7 +3,7 @@
 
 use contactd::card::field::Field;
 use contactd::crm::person::VisibleTo;
-use contactd::sync::settings::{Flow, Push, Settings};
+use contactd::sync::settings::{DeletePolicy, Flow, GuardSettings, Push, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::history::{self, History, Setup, Step};
@@ -77,6 +77,24 @@ pub enum Wide {
     Away { site: usize, requests: u32 },
     /// The group cards are left out of the next full listing.
     HideGroups { site: usize },
+    /// The next search for a token misses what is there.
+    MissFind { site: usize },
+    /// A daemon stalls in a run, past its lease, while the other one takes over; then it goes on.
+    Stall { site: usize, polls: usize },
+    /// A user writes down there a person whom it sees here.
+    Copy { site: usize, who: usize },
+    /// Something is undone; and that again.
+    Undo { which: usize, what: usize, again: bool },
+    /// Two people become one; and two again.
+    MergeHere { who: usize, other: usize, undone: bool },
+    /// A conflict is dealt with.
+    Resolve { which: usize, how: usize },
+    /// A possible duplicate is merged or dismissed.
+    Duplicate { site: usize, which: usize, merge: bool },
+    /// An account is verified and repaired.
+    Verify { site: usize },
+    /// A person whose links rest goes on.
+    Resume { who: usize },
 }
 
 impl Wide {
@@ -115,6 +133,15 @@ impl Wide {
             Self::Revoke { .. } => "step: revoke the sign-in",
             Self::Away { .. } => "step: the server is away",
             Self::HideGroups { .. } => "step: hide group cards",
+            Self::MissFind { .. } => "step: a search misses",
+            Self::Stall { .. } => "step: a daemon stalls",
+            Self::Copy { .. } => "step: a person is written down there too",
+            Self::Undo { .. } => "step: undo",
+            Self::MergeHere { .. } => "step: merge here",
+            Self::Resolve { .. } => "step: resolve a conflict",
+            Self::Duplicate { .. } => "step: a possible duplicate",
+            Self::Verify { .. } => "step: verify",
+            Self::Resume { .. } => "step: resume",
         }
     }
 }
@@ -128,22 +155,90 @@ impl History {
         let mut rng = Rng::new(seed ^ 0x5eed_0002);
         let users = 1 + rng.below(4);
         let site = |rng: &mut Rng| (rng.below(users), rng.below(kinds::ALL.len()), settings(rng));
-        let sites = (0..1 + rng.below(3) + rng.below(2) * rng.below(4)).map(|_| site(&mut rng)).collect();
+        // Some histories are about one thing more than about others.
+        let theme = Theme::of(rng.below(12));
+        let mut sites: Vec<_> = (0..1 + rng.below(3) + rng.below(2) * rng.below(4)).map(|_| site(&mut rng)).collect();
+        if theme == Theme::Bridge && sites.len() < 2 {
+            sites.push(site(&mut rng));
+        }
+        if theme == Theme::Guard {
+            for (_, _, settings) in &mut sites {
+                settings.guard = GuardSettings { on: true, at_least: rng.below(3) as u32, percent: 10 };
+                settings.deletes = [DeletePolicy::Propagate, DeletePolicy::Ask][rng.below(2)];
+            }
+        }
         let rights = (0..users).map(|_| (rng.below(ROLES + 1), bits(&mut rng))).collect();
         let crowd = if rng.one_in(6) { 12 } else { 5 };
         let (here, there, twins) = (rng.below(5), rng.below(crowd), rng.below(3));
         let setup = Setup { wide: true, rights, users, sites, here, there, twins };
         // Some seeds do without this or that, so that the rest comes together more often.
-        let without: Vec<usize> = (0..rng.below(4)).map(|_| rng.below(8)).collect();
+        let without: Vec<usize> = (0..rng.below(4)).map(|_| [0, 1, 2, 3, 4, 5, 6, 7, 10][rng.below(9)]).collect();
         let mut steps = Vec::new();
         let length = 8 + rng.below(48);
         while steps.len() < length {
-            let next = if rng.one_in(2) { history::step(&mut rng) } else { Step::Wide(step(&mut rng)) };
+            let next = match theme {
+                _ if rng.one_in(2) => history::step(&mut rng),
+                theme if rng.one_in(3) => theme.step(&mut rng),
+                _ => Step::Wide(step(&mut rng)),
+            };
             if !without.contains(&kind(&next)) {
                 steps.push(next);
             }
         }
         Self { seed, setup, steps }
+    }
+}
+
+/// What a history is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Theme {
+    Nothing,
+    /// A foreign syncer between the first two sites.
+    Bridge,
+    /// Deletions, and what guards them.
+    Guard,
+    /// What people do with their handles.
+    Handles,
+    /// Two daemons that get in each other's way.
+    Daemons,
+}
+
+impl Theme {
+    fn of(n: usize) -> Self {
+        [Self::Bridge, Self::Guard, Self::Handles, Self::Handles, Self::Daemons]
+            .get(n)
+            .copied()
+            .unwrap_or(Self::Nothing)
+    }
+
+    fn step(self, rng: &mut Rng) -> Step {
+        let (site, which, what) = (rng.below(8), rng.below(64), rng.below(64));
+        Step::Wide(match self {
+            Self::Nothing => step(rng),
+            Self::Bridge => match rng.below(4) {
+                0 => Wide::Resume { who: which },
+                _ => Wide::Bridge { one: 0, other: 1 },
+            },
+            Self::Guard => match rng.below(8) {
+                0..=2 => Wide::Answer { which, yes: rng.one_in(2) },
+                3 => Wide::Mass { site, from: which, n: 1 + rng.below(4) },
+                4..=5 => return Step::DeleteThere { site, which },
+                _ => return Step::TrashHere { who: which },
+            },
+            Self::Handles => match rng.below(12) {
+                0..=3 => Wide::Undo { which, what, again: rng.one_in(2) },
+                4..=5 => Wide::MergeHere { who: which, other: what, undone: rng.one_in(3) },
+                6..=7 => Wide::Resolve { which, how: what },
+                8..=9 => Wide::Duplicate { site, which, merge: rng.one_in(2) },
+                10 => Wide::Verify { site },
+                _ => Wide::Copy { site, who: which },
+            },
+            Self::Daemons => match rng.below(4) {
+                0..=1 => Wide::Stall { site, polls: rng.below(120) },
+                2 => Wide::MissFind { site },
+                _ => return Step::LoseAfter { site },
+            },
+        })
     }
 }
 
@@ -159,6 +254,7 @@ fn kind(step: &Step) -> usize {
         Wide::MergeThere { .. } | Wide::Mass { .. } | Wide::Bridge { .. } => 5,
         Wide::Account { .. } | Wide::Revoke { .. } => 6,
         Wide::ClockBack { .. } | Wide::Lag { .. } => 7,
+        Wide::Undo { .. } | Wide::MergeHere { .. } | Wide::Resolve { .. } | Wide::Duplicate { .. } => 10,
         _ => 8,
     }
 }
@@ -191,7 +287,7 @@ fn step(rng: &mut Rng) -> Wide {
         1 => rng.below(40),
         _ => rng.below(160),
     };
-    match rng.below(80) {
+    match rng.below(95) {
         0..=10 => Wide::Start { site, second: rng.one_in(4), polls },
         11..=24 => Wide::Go { which, polls },
         25..=27 => Wide::Finish { which },
@@ -223,6 +319,15 @@ fn step(rng: &mut Rng) -> Wide {
         73..=74 => Wide::CutListing { site },
         75..=76 => Wide::Revoke { site },
         77 => Wide::Away { site, requests: 1 + rng.below(6) as u32 },
-        _ => Wide::HideGroups { site },
+        78..=79 => Wide::HideGroups { site },
+        80 => Wide::MissFind { site },
+        81..=82 => Wide::Stall { site, polls: rng.below(160) },
+        83..=84 => Wide::Copy { site, who: which },
+        85..=87 => Wide::Undo { which, what, again: one },
+        88..=89 => Wide::MergeHere { who: which, other: what, undone: rng.one_in(3) },
+        90..=91 => Wide::Resolve { which, how: what },
+        92 => Wide::Duplicate { site, which, merge: one },
+        93 => Wide::Verify { site },
+        _ => Wide::Resume { who: which },
     }
 }

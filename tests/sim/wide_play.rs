@@ -92,6 +92,9 @@ impl Play {
         if settings.guard != account.settings.guard {
             self.guarded.remove(&site);
         }
+        if settings.on_leave == OnLeave::Delete {
+            self.leaving_deletes.insert(site);
+        }
         let present = asks_about_present(&account.settings, &settings).then_some(present).flatten();
         if present == Some(Present::Agree) {
             self.agreed.insert(site);
@@ -177,6 +180,7 @@ impl Play {
             }
             Wide::Map { site, field, flow } => {
                 let site = self.site(*site);
+                self.mapped = true;
                 self.change(site, None, |s| {
                     s.mapping.0.insert(FIELDS[field % 5], FLOWS[flow % 4]);
                 });
@@ -296,6 +300,42 @@ impl Play {
                 }
             }
             Wide::Away { site, requests } => self.faults(*site).away += requests,
+            Wide::MissFind { site } => {
+                // Twice in a row would be more than anybody can tell from "it is not there".
+                let site = self.site(*site);
+                if self.missed.insert(site) {
+                    self.faults(site).miss_find = 1;
+                }
+            }
+            Wide::Stall { site, polls } => {
+                let site = self.site(*site);
+                self.world.finish(site);
+                self.world.start(site, false, *polls);
+                if self.world.under_way.iter().any(|run| run.site == site) {
+                    hit("fault: a daemon stalled past its lease");
+                }
+                for _ in 0..2 {
+                    self.world.hand.pass(5 * MINUTE);
+                    self.world.start(site, true, usize::MAX);
+                }
+                self.world.finish(site);
+            }
+            Wide::Copy { site, who } => {
+                let site = self.site(*site);
+                let Some(id) = self.person(*who, true) else { return };
+                let person = now(self.world.store.person(id)).unwrap().unwrap();
+                if may(self.world.sites[site].user, &person, &now(self.world.store.directory()).unwrap()) {
+                    self.markers.twin(&person.card);
+                    let image = self.world.sites[site].fake.server.lock().unwrap().image(&person.card);
+                    self.world.create_there(site, &image);
+                }
+            }
+            Wide::Undo { which, what, again } => self.undo_step(*which, *what, *again),
+            Wide::MergeHere { who, other, undone } => self.merge_here(*who, *other, *undone),
+            Wide::Resolve { which, how } => self.resolve(*which, *how),
+            Wide::Duplicate { site, which, merge } => self.duplicate(*site, *which, *merge),
+            Wide::Verify { site } => self.verify(*site),
+            Wide::Resume { who } => self.resume(*who),
             Wide::HideGroups { site } => {
                 let site = self.site(*site);
                 let mut server = self.world.sites[site].fake.server.lock().unwrap();
@@ -458,7 +498,8 @@ impl Play {
             self.hidden_from.retain(hidden);
             self.kept_out.retain(hidden);
         }
-        for site in &self.world.sites {
+        let hidden_people = self.hidden_people();
+        for (n, site) in self.world.sites.iter().enumerate() {
             let mut server = site.fake.server.lock().unwrap();
             if self.bridges.is_empty() {
                 let forbidden = self.hidden_from.iter().filter(|(user, ..)| *user == site.user);
@@ -466,10 +507,30 @@ impl Play {
             } else {
                 server.forbidden.clear();
             }
+            server.hidden_people.clone_from(&hidden_people[n]);
             let blind = Server::take_blind(&mut server);
             drop(server);
             self.markers.retire_all(&blind);
         }
+    }
+
+    /// Per site, the names of those whom its user may not see, and of whom nothing is under way: no run may send them from
+    /// now on (rule 22). Names that somebody else carries too say nothing.
+    fn hidden_people(&self) -> Vec<BTreeSet<String>> {
+        let directory = now(self.world.store.directory()).unwrap();
+        let people = self.world.people();
+        let of = |site: &super::world::Site| {
+            let open: BTreeSet<PersonId> =
+                now(self.world.store.intents(site.id)).unwrap().into_iter().map(|intent| intent.person).collect();
+            let (mut hidden, mut seen) = (BTreeSet::new(), BTreeSet::new());
+            for person in &people {
+                let shown = may(site.user, person, &directory) || open.contains(&person.id);
+                let names = marks(&person.card).into_iter().filter(|mark| self.markers.is_name(mark));
+                if shown { &mut seen } else { &mut hidden }.extend(names);
+            }
+            &hidden - &seen
+        };
+        self.world.sites.iter().map(of).collect()
     }
 
     /// All faults end: runs go on to their ends, accounts are active again, clocks and reads are right.
@@ -482,8 +543,10 @@ impl Play {
             {
                 let mut server = self.world.sites[site].fake.server.lock().unwrap();
                 server.book.set_lag(Lag::None);
-                // Whose first listing was empty, and came with a cursor, is told of nothing until that expires.
-                server.book.expire_cursors();
+                if self.emptied.contains(&site) {
+                    // Whose first listing was empty, and came with a cursor, is told of nothing until that expires.
+                    server.book.expire_cursors();
+                }
             }
             if self.world.account_of(site).state != AccountState::Active {
                 self.world.set_state(site, AccountState::Active);

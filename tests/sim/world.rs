@@ -92,8 +92,10 @@ pub struct World {
     runs: u64,
     pub users: Vec<UserId>,
     pub sites: Vec<Site>,
-    /// Remote records that somebody other than us has deleted, or taken out of the group.
+    /// Remote records that somebody other than us has deleted.
     pub deleted_there: BTreeSet<(usize, String)>,
+    /// Remote records that somebody has taken out of the group.
+    pub left_there: BTreeSet<(usize, String)>,
     /// What a record was called before, by site and present name.
     pub renamed: BTreeMap<(usize, String), String>,
     /// People whom somebody has put into the trash.
@@ -122,6 +124,7 @@ impl World {
             users: Vec::new(),
             sites: Vec::new(),
             deleted_there: BTreeSet::new(),
+            left_there: BTreeSet::new(),
             renamed: BTreeMap::new(),
             trashed_here: BTreeSet::new(),
             last: BTreeMap::new(),
@@ -269,6 +272,13 @@ impl World {
         }
     }
 
+    /// Brings all runs to their ends.
+    pub fn finish_all(&mut self) {
+        for site in 0..self.sites.len() {
+            self.finish(site);
+        }
+    }
+
     /// A daemon dies wherever it stands, and is started again.
     pub fn crash(&mut self, second: bool) {
         self.under_way.retain(|run| run.second != second);
@@ -402,11 +412,13 @@ impl World {
 
     /// Somebody deleted the record, under whatever name we know it.
     fn note_deleted(&mut self, site: usize, id: &str) {
-        let mut name = Some(id.to_owned());
-        while let Some(known) = name {
-            name = self.renamed.get(&(site, known.clone())).cloned();
-            self.deleted_there.insert((site, known));
-        }
+        self.deleted_there.extend(self.names_of(site, id).into_iter().map(|name| (site, name)));
+    }
+
+    /// What a record is called, and was called before.
+    fn names_of(&self, site: usize, id: &str) -> Vec<String> {
+        let before = |name: &String| self.renamed.get(&(site, name.clone())).cloned();
+        std::iter::successors(Some(id.to_owned()), before).collect()
     }
 
     /// The provider gives the record another id.
@@ -420,8 +432,10 @@ impl World {
         let uid = super::fake::Server::uid(server.book.get(id).unwrap());
         let new = server.book.mint("n");
         self.renamed.insert((site, new.clone()), id.to_owned());
-        if self.deleted_there.contains(&(site, id.to_owned())) {
-            self.deleted_there.insert((site, new.clone()));
+        for set in [&mut self.deleted_there, &mut self.left_there] {
+            if set.contains(&(site, id.to_owned())) {
+                set.insert((site, new.clone()));
+            }
         }
         server.book.rename(id, &new, tells, now_ms).unwrap();
         let _ = server.book.edit(&new, mock_providers::book::Condition::None, now_ms, |e| {
@@ -432,7 +446,7 @@ impl World {
     pub fn set_member(&mut self, site: usize, id: &str, member: bool) {
         let now_ms = self.time().0 as u64;
         if !member {
-            self.note_deleted(site, id);
+            self.left_there.extend(self.names_of(site, id).into_iter().map(|name| (site, name)));
         }
         let mut server = self.sites[site].fake.server.lock().unwrap();
         let now_ms = server.tell_time(now_ms);

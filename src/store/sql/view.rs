@@ -312,14 +312,30 @@ pub(super) async fn tokens(
 
 /// Open links whose record is gone and unsettled.
 pub(super) async fn lost(store: &SqlStore<impl Driver>, account: AccountId) -> Result<Vec<Link>, StoreError> {
-    const SQL: &str = concat!(
+    const GONE: &str = concat!(
         "SELECT ",
         link_columns!(),
         " FROM seen s JOIN links l ON l.account = s.account AND l.remote = s.remote \
          WHERE s.account = $1 AND s.unsettled AND s.kind = 'gone' AND l.rank < 2 ORDER BY l.id"
     );
-    let rows = store.one(Stmt::new(SQL, args![account])).await?;
-    rows.iter().map(|mut row| read_link(&mut row)).collect()
+    const UNNAMED: &str = concat!(
+        "SELECT ",
+        link_columns!(),
+        " FROM seen s JOIN tokens t ON t.account = s.account AND t.token = s.token JOIN links l ON l.id = t.link \
+         WHERE s.account = $1 AND s.unsettled AND s.token IS NOT NULL AND s.kind = 'present' AND l.remote IS NULL \
+         AND l.rank < 2 AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.link = l.id) ORDER BY l.id"
+    );
+    let batch = vec![Stmt::new(GONE, args![account]), Stmt::new(UNNAMED, args![account])];
+    let mut links = Vec::new();
+    for rows in &store.run(batch).await? {
+        for mut row in rows.iter() {
+            let link = read_link(&mut row)?;
+            if links.iter().all(|known: &Link| known.id != link.id) {
+                links.push(link);
+            }
+        }
+    }
+    Ok(links)
 }
 
 /// A link.

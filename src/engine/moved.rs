@@ -1,0 +1,118 @@
+//! Records that go on under another id (rule 9): told so by the provider, known again by UID, token or content.
+//!
+//! Owns: how a link follows its record. What is gone from one place is looked for elsewhere before that counts as a deletion.
+
+use std::collections::BTreeMap;
+
+use super::{Running, SyncError};
+use crate::card::normalize;
+use crate::ids::RemoteId;
+use crate::provider::Fetched;
+use crate::store::{Change, Commit, SubjectKey};
+use crate::sync::diff::Diff;
+use crate::sync::operation::Effect;
+use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen};
+
+impl Running<'_> {
+    /// Under which ids the record was known. Where a user made one record of several, each of them is named: the one whose
+    /// name it still has comes first, since the record goes on being that one.
+    pub(super) async fn formers(&self, record: &RemoteRecord) -> Result<Vec<RemoteId>, SyncError> {
+        let mut formers: Vec<RemoteId> = record.formerly.iter().filter(|id| **id != record.at.id).cloned().collect();
+        if formers.len() > 1 {
+            let keys: Vec<SubjectKey> = formers.iter().cloned().map(SubjectKey::Record).collect();
+            let subjects = self.store().subjects(self.account.id, &keys).await?;
+            let name = normalize::display_name(&record.body);
+            let same = |link: &Link| normalize::display_name(&link.base.theirs) == name;
+            let others = subjects.iter().map(|subject| !subject.link.as_ref().is_some_and(same));
+            let mut ranked: Vec<(bool, RemoteId)> = others.zip(formers).collect();
+            ranked.sort_by_key(|(other, _)| *other);
+            formers = ranked.into_iter().map(|(_, id)| id).collect();
+        }
+        Ok(formers)
+    }
+
+    /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record
+    /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so. Where another link speaks
+    /// for the record already, a user has made one record of two there: that deletes nobody, so that this link only ends.
+    pub(super) async fn follow_former(
+        &mut self,
+        former: &RemoteId,
+        now: &RemoteId,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SyncError> {
+        if former == now {
+            return Ok(());
+        }
+        let keys = [SubjectKey::Record(former.clone()), SubjectKey::Record(now.clone())];
+        let mut links = self.store().subjects(self.account.id, &keys).await?.into_iter().map(|subject| subject.link);
+        let (moves, stays) = (links.next().flatten(), links.next().flatten());
+        let Some(mut link) = moves.filter(|l| l.remote.as_ref() == Some(former)) else { return Ok(()) };
+        let speaks = |other: &Link| other.id != link.id && other.state.is_open() && other.remote.as_ref() == Some(now);
+        let comes = |change: &Change| matches!(change, Change::PutLink(other) if speaks(other));
+        if link.state.is_open() && (stays.as_ref().is_some_and(speaks) || commit.changes.iter().any(comes)) {
+            let state = Diff::new(Some(link.state), Some(LinkState::Unlinked));
+            effects.push(Effect::Link { link: link.id, account: link.account, person: link.person, state });
+            link.state = LinkState::Unlinked;
+            commit.changes.push(Change::PutLink(Box::new(link)));
+            return Ok(());
+        }
+        commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
+        commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
+        Ok(())
+    }
+
+    /// The first of these records that is there. One alone is taken as it was seen; of several, some may be names under which
+    /// a listing met a record that was on the move.
+    async fn still_there(&mut self, found: Vec<RemoteId>) -> Result<Option<RemoteId>, SyncError> {
+        if found.len() < 2 {
+            return Ok(found.into_iter().next());
+        }
+        let seen = self.store().seen(self.account.id, &found).await?;
+        let refs: Vec<RemoteRef> = seen.iter().flatten().filter_map(|stored| stored.seen.at().cloned()).collect();
+        let fetched = self.provider.fetch(&refs).await?;
+        let mut there = None;
+        for (at, fetched) in refs.into_iter().zip(fetched) {
+            if !matches!(fetched, Fetched::Gone) {
+                there.get_or_insert(at.id);
+                continue;
+            }
+            let mut commit = self.commit();
+            commit.changes.push(Change::Observe {
+                account: self.account.id,
+                generation: self.generation(&at.collection).await?,
+                collection: at.collection,
+                rows: vec![(Seen::Gone(at.id), BTreeMap::new())],
+                echo: false,
+            });
+            self.store_all(commit, Vec::new()).await?;
+        }
+        Ok(there)
+    }
+
+    /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).
+    pub(super) async fn find_lost(&mut self) -> Result<(), SyncError> {
+        for link in self.store().lost(self.account.id).await? {
+            if !matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen) {
+                continue;
+            }
+            let gone = link.remote.clone();
+            let uid = match &gone {
+                Some(id) => {
+                    let known = self.store().identities(self.account.id, std::slice::from_ref(id)).await?;
+                    known.into_iter().next().flatten().and_then(|i| i.uid)
+                }
+                None => None,
+            };
+            let found = self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?;
+            let found: Vec<RemoteId> = found.into_iter().filter(|id| Some(id) != gone.as_ref()).collect();
+            let Some(new) = self.still_there(found).await? else { continue };
+            let mut commit = self.commit();
+            commit.expect.push(crate::store::Expect::Unlinked(self.account.id, new.clone()));
+            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(new.clone()), ..link })));
+            commit.changes.push(Change::UnsettleRecord(self.account.id, new));
+            self.store_all(commit, Vec::new()).await?;
+        }
+        Ok(())
+    }
+}
