@@ -34,7 +34,7 @@ fn known(body: &Value, names: &[&str]) -> Result<(), Error> {
 }
 
 /// The error of a batch, item by item (4.1). The type's name is UNVERIFIED.
-fn errors(kind: &str, failed: Map<String, Value>) -> Error {
+fn errors(kind: &str, failed: &Map<String, Value>) -> Error {
     let kind = format!("type.googleapis.com/google.people.v1.{kind}");
     Error::argument("Request contains an invalid argument.").with(json!({"@type": kind, "contactErrors": failed}))
 }
@@ -62,7 +62,7 @@ pub(super) fn create(desk: &mut Desk<'_>) -> Result<Value, Error> {
         }
     }
     if !failed.is_empty() && desk.settings.writes.batches_are_atomic {
-        return Err(errors("BatchCreateContactsErrorDetails", failed));
+        return Err(errors("BatchCreateContactsErrorDetails", &failed));
     }
     check_room(desk.settings, desk.owner, plans.len(), desk.now)?;
     let mut ids = Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn create(desk: &mut Desk<'_>) -> Result<Value, Error> {
         ids.push(store_new(desk, plan));
     }
     if !failed.is_empty() {
-        return Err(errors("BatchCreateContactsErrorDetails", failed));
+        return Err(errors("BatchCreateContactsErrorDetails", &failed));
     }
     if desk.play.partial.is_some() {
         return Err(interrupted());
@@ -114,7 +114,7 @@ pub(super) fn update(desk: &mut Desk<'_>) -> Result<Value, Error> {
         }
     }
     if !failed.is_empty() && desk.settings.writes.batches_are_atomic {
-        return Err(errors("BatchUpdateContactsErrorDetails", failed));
+        return Err(errors("BatchUpdateContactsErrorDetails", &failed));
     }
     let mut ids = Vec::new();
     for (id, plan) in plans {
@@ -125,7 +125,7 @@ pub(super) fn update(desk: &mut Desk<'_>) -> Result<Value, Error> {
         ids.push(id);
     }
     if !failed.is_empty() {
-        return Err(errors("BatchUpdateContactsErrorDetails", failed));
+        return Err(errors("BatchUpdateContactsErrorDetails", &failed));
     }
     if desk.play.partial.is_some() {
         return Err(interrupted());
