@@ -255,6 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn charges_and_overlaps_are_counted() {
+        let mut journal = Journal::default();
+        journal.add(Record { charged: vec![("read", 1), ("write", 2)], ..record("POST", Vec::new()) });
+        let mark = journal.mark();
+        journal.add(Record { charged: vec![("write", 3)], overlapped: true, ..record("POST", Vec::new()) });
+        assert_eq!((journal.charged(Mark::default(), "write"), journal.charged(mark, "read")), (5, 0));
+        assert_eq!(journal.overlaps(Mark::default()).map(|record| record.number).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
     fn questions_start_at_a_mark() {
         let mut journal = Journal::default();
         journal.add(record("PUT", vec![Effect::Created("a".into())]));

@@ -152,7 +152,7 @@ def sign_in(check, mock):
     back = browse(url)
     said = urllib.parse.parse_qs(urllib.parse.urlparse(back).query)
     check.equal(said["state"], [state], "sign-in: the state comes back")
-    token = flow.fetch_token(authorization_response=back.replace("http://", "https://"))
+    token = flow.fetch_token(authorization_response=back)
     check.that("refresh_token" in token, "sign-in: there is a refresh token", list(token))
     credentials = flow.credentials
     check.that(credentials.valid, "sign-in: the credentials are good")
@@ -398,6 +398,8 @@ def main():
         check.equal(overlapped, [], "journal: no two changes of one user met")
         check.that(not do.faults, f"schema: {do.answers} answers hold nothing that the document does not know",
                    f"{len(do.faults)}: {do.faults[:5]}")
+        noticed = do.schemas.faults({"names": [{"nick": "x"}], "etag": 1, "urls": []}, {"$ref": "Person"})
+        check.equal(len(noticed), 3, "schema: what the document does not know is noticed")
         check.that(do.answers > 30, "schema: many answers were checked", do.answers)
     check.finish()
 

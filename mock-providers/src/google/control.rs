@@ -29,6 +29,7 @@ GET    /_control/people?user=            all contacts with all fields
 GET    /_control/groups?user=            the labels: resource name and name
 POST   /_control/act?user=               one of
          {\"seed\": {\"seed\": 1, \"n\": 100}}
+         {\"fill\": 25000}
          {\"add\": {\"names\": [{\"givenName\": \"Ada\"}]}}
          {\"edit\": {\"name\": \"people/c1\", \"changes\": {\"nicknames\": []}}}
          {\"delete\": [\"people/c1\"]}   {\"restore\": \"people/c1\"}   \"empty_trash\"
@@ -41,7 +42,7 @@ POST   /_control/act?user=               one of
          {\"access_token\": [\"contacts\"]}   {\"refresh_token\": [\"contacts\"]}   \"revoke\"   \"change_password\"
          \"expire_tokens\"   \"expire_access_tokens\"   {\"advance\": ms}   \"keep_state\"   \"roll_back\"
 GET    /_control/settings                all switches
-PATCH  /_control/settings                some of them, as {\"reads\": {\"aging\": \"lenient\"}}; null leaves nothing out
+PATCH  /_control/settings                some of them, as {\"reads\": {\"aging\": \"lenient\"}}; lists as a whole
 GET    /_control/faults                  rules that wait
 POST   /_control/faults                  {\"on\": {\"method\": \"POST\", \"path\": \":createContact\"}, \"fault\": \"cut_after\"}
          faults: cut_before cut_after {error_after: 500} {delay: ms} {refuse: 403} unauthorized html {html_status: 502}
@@ -84,6 +85,7 @@ struct Since {
 #[serde(rename_all = "snake_case")]
 enum Act {
     Seed { seed: u64, n: usize },
+    Fill(usize),
     Add(Value),
     Edit { name: String, changes: Value },
     Delete(Vec<String>),
@@ -158,9 +160,9 @@ async fn groups(State(shared): Back, Query(who): Query<Who>) -> Result<Json<Vec<
 
 async fn act(State(shared): Back, Query(who): Query<Who>, Json(act): Json<Act>) -> Result<Json<Value>, Failed> {
     let account = account(&shared, who)?;
-    let short = |scopes: &[String]| -> Vec<String> { scopes.to_vec() };
     let done = match act {
         Act::Seed { seed, n } => json!({"names": account.seed(seed, n)}),
+        Act::Fill(n) => json!({"names": account.fill(n)}),
         Act::Add(person) => json!({"name": account.add(&person)?}),
         Act::Edit { name, changes } => json!(account.edit(&name, &changes)?),
         Act::Delete(names) => json!({"deleted": account.delete_many(names.iter().map(String::as_str))}),
@@ -177,14 +179,8 @@ async fn act(State(shared): Back, Query(who): Query<Who>, Json(act): Json<Act>) 
         Act::RenameGroup { group, name } => json!(account.rename_group(&group, &name)?),
         Act::DeleteGroup { group, with_contacts } => json!(account.delete_group(&group, with_contacts)?),
         Act::Label { name, group, on } => json!(account.label(&name, &group, on)?),
-        Act::AccessToken(scopes) => {
-            let scopes = short(&scopes);
-            json!({"token": account.access_token(&scopes.iter().map(String::as_str).collect::<Vec<_>>())})
-        }
-        Act::RefreshToken(scopes) => {
-            let scopes = short(&scopes);
-            json!({"token": account.refresh_token(&scopes.iter().map(String::as_str).collect::<Vec<_>>())})
-        }
+        Act::AccessToken(scopes) => json!({"token": account.access_token(&words(&scopes))}),
+        Act::RefreshToken(scopes) => json!({"token": account.refresh_token(&words(&scopes))}),
         Act::Revoke => json!(account.revoke()),
         Act::ChangePassword => json!(account.change_password()),
         Act::ExpireTokens => json!(account.expire_tokens()),
@@ -208,6 +204,10 @@ async fn set(State(shared): Back, Json(changes): Json<Value>) -> Result<StatusCo
     world.settings = serde_json::from_value(whole).map_err(failed)?;
     world.oauth.settings = world.settings.oauth.clone();
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn words(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 /// Lays changes over settings: objects member by member, everything else as a whole.

@@ -316,7 +316,7 @@ impl World {
             self.faults.take(&Asked { method: request.method, path: &path, body, user: &record.user, creating });
         record.faults = faults.iter().map(|fault| format!("{fault:?}")).collect();
 
-        let reply = match self.fail_before(&faults) {
+        let reply = match self.fail_before(request.origin, &faults) {
             Some(reply) => reply,
             None => match (request.origin, call) {
                 (Origin::Accounts, _) => self.accounts(request, &path, now),
@@ -338,7 +338,7 @@ impl World {
             },
         };
         let mut answer = Answer { reply, delay: 0, cut: Cut::Whole };
-        self.fail_after(&faults, &mut answer);
+        self.fail_after(request.origin, &faults, &mut answer);
         // A status of 0 stands for a connection that is closed without an answer.
         if answer.reply.status == 0 {
             answer.cut = Cut::Nothing;
@@ -487,19 +487,33 @@ impl World {
         Reply::json(status, &body)
     }
 
+    /// An error that was asked for, as this origin puts it: the authorization server's are flat (1.5).
+    fn fail(&self, origin: Origin, error: &Error) -> Reply {
+        if origin == Origin::People {
+            return error.reply(self.settings.errors);
+        }
+        let name = match error.code {
+            400 => "invalid_grant",
+            401 => "invalid_client",
+            429 => "rate_limit_exceeded",
+            500..=599 => "internal_failure",
+            _ => "access_denied",
+        };
+        Reply::json(error.code, &json!({"error": name, "error_description": error.message}))
+    }
+
     /// The answer of a fault that lets nothing happen.
-    fn fail_before(&self, faults: &[Fault]) -> Option<Reply> {
-        let errors = self.settings.errors;
+    fn fail_before(&self, origin: Origin, faults: &[Fault]) -> Option<Reply> {
         let html = |status: u16| Reply::html(status, &format!("Error {status} (Server Error)"), "That is an error.");
         faults.iter().find_map(|fault| match fault {
             Fault::CutBefore => Some(Reply::empty(0)),
-            Fault::Refuse(status) => Some(Error::of_status(*status).reply(errors)),
-            Fault::Unauthorized => Some(Error::unauthenticated(errors, false).reply(errors)),
+            Fault::Refuse(status) => Some(self.fail(origin, &Error::of_status(*status))),
+            Fault::Unauthorized => Some(self.fail(origin, &Error::unauthenticated(self.settings.errors, false))),
             Fault::Redirect { status, location } => Some(Reply::empty(*status).with("location", location.as_str())),
             Fault::Html => Some(html(200)),
             Fault::HtmlStatus(status) => Some(html(*status)),
             Fault::Empty => Some(Reply::json(200, &json!({}))),
-            Fault::Exhausted => Some(Error::exhausted().reply(errors)),
+            Fault::Exhausted => Some(self.fail(origin, &Error::exhausted())),
             Fault::Says { status, name, reason, message } => {
                 let mut error = json!({"code": status, "message": message, "status": name});
                 if let Some(reason) = reason {
@@ -519,7 +533,7 @@ impl World {
                     RetryAfter::None => None,
                     RetryAfter::Seconds(seconds) | RetryAfter::Date(seconds) => Some(*seconds),
                 };
-                let reply = error.reply(errors);
+                let reply = self.fail(origin, &error);
                 Some(match seconds {
                     Some(seconds) => reply.with("retry-after", seconds.to_string()),
                     None => reply,
@@ -530,12 +544,12 @@ impl World {
     }
 
     /// Plays the faults that come after a request has taken effect.
-    fn fail_after(&self, faults: &[Fault], answer: &mut Answer) {
+    fn fail_after(&self, origin: Origin, faults: &[Fault], answer: &mut Answer) {
         for fault in faults {
             match fault {
                 Fault::CutAfter => answer.cut = Cut::Nothing,
                 Fault::Torn => answer.cut = Cut::Torn,
-                Fault::ErrorAfter(status) => answer.reply = Error::of_status(*status).reply(self.settings.errors),
+                Fault::ErrorAfter(status) => answer.reply = self.fail(origin, &Error::of_status(*status)),
                 Fault::Delay(wait) => answer.delay += wait,
                 _ => {}
             }

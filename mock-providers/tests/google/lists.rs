@@ -333,7 +333,7 @@ async fn searching_needs_a_warm_up_and_lags() {
 #[tokio::test]
 async fn twenty_five_thousand_are_listed_in_pages_of_a_thousand() {
     let lab = Lab::new().await;
-    assert_eq!(lab.account.seed(7, 25_000).len(), 25_000);
+    assert_eq!(lab.account.fill(25_000).len(), 25_000);
     let mark = lab.google.mark();
     let (people, token) = lab.sync(None).await;
     assert_eq!(people.len(), 25_000);

@@ -1,5 +1,6 @@
 //! Signing in, refreshing, and what the API says of tokens.
 
+use mock_providers::faults::{Fault, Match, RetryAfter};
 use mock_providers::google::Settings;
 use mock_providers::oauth::settings::{Client, Kind, Rotation};
 use mock_providers::oauth::{PublishedKey, Server};
@@ -330,6 +331,23 @@ async fn service_accounts_act_for_users_who_were_delegated() {
     let refused = ask(key.sign(&claims(&|_| {}))).await;
     assert_eq!(error(&refused), (401, "unauthorized_client"));
     assert!(refused.text.contains("Client is unauthorized to retrieve access tokens using this method"));
+}
+
+#[tokio::test]
+async fn the_token_endpoint_fails_in_its_own_words() {
+    let lab = Lab::new().await;
+    let token = lab.account.refresh_token(&["contacts"]);
+    for (fault, expected) in [
+        (Fault::Refuse(503), (503, "internal_failure")),
+        (Fault::Throttle { status: 429, retry_after: RetryAfter::None }, (429, "rate_limit_exceeded")),
+        (Fault::Refuse(400), (400, "invalid_grant")),
+    ] {
+        lab.google.fault(Match::method("POST").path("/token"), fault);
+        assert_eq!(error(&lab.refresh(&token).await), expected);
+    }
+    lab.google.settings(|settings| settings.oauth.error_subtype = Some("invalid_rapt".to_owned()));
+    lab.account.revoke();
+    assert_eq!(lab.refresh(&token).await.body["error_subtype"], "invalid_rapt");
 }
 
 #[test]
