@@ -52,7 +52,8 @@ async fn each_class_has_its_minute() {
         assert_eq!((got.error(), got.header("retry-after")), (expected, "30"), "{shape:?}");
         match shape {
             QuotaShape::Backend => {
-                assert_eq!(got.body["error"]["details"][0]["violations"][0]["description"], "FBS quota limit exceeded")
+                let violation = &got.body["error"]["details"][0]["violations"][0];
+                assert_eq!(violation["description"], "FBS quota limit exceeded");
             }
             QuotaShape::Legacy => assert_eq!(got.body["error"]["errors"][0]["reason"], "rateLimitExceeded"),
             _ => assert!(got.message().starts_with("Quota exceeded for quota metric 'Read requests'")),
