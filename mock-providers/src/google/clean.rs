@@ -86,8 +86,12 @@ fn clean_item(field: &Field, at: usize, item: &Value, writes: &Writes) -> Result
                 }
                 text.into()
             }
+            // JSON of a message leaves out what is the default: the first word, false and 0.
+            (Holds::Word(words), Value::String(word)) if words.first() == Some(&word.as_str()) => continue,
             (Holds::Word(words), Value::String(word)) if words.contains(&word.as_str()) => value.clone(),
-            (Holds::Flag, Value::Bool(_)) => value.clone(),
+            (Holds::Flag, Value::Bool(false)) => continue,
+            (Holds::Flag, Value::Bool(true)) => value.clone(),
+            (Holds::Number, Value::Number(number)) if number.as_i64() == Some(0) => continue,
             (Holds::Number, Value::Number(number)) if number.is_i64() => value.clone(),
             (Holds::Date, Value::Object(date)) => match clean_date(date, &path_of_member)? {
                 Some(date) => date,
@@ -277,12 +281,15 @@ mod tests {
         let person = json!({
             "phoneNumbers": [{"value": ""}, {"type": "home"}, {"value": "1", "canonicalForm": "+1"}, null_item()],
             "birthdays": [{"date": {"year": 0, "month": 7, "day": 4}}], "urls": null,
+            "organizations": [{"name": "Example Ltd", "current": false, "fullTimeEquivalentMillipercent": 0}],
+            "nicknames": [{"value": "x", "type": "DEFAULT"}],
             "emailAddresses": [{"value": "a@example.com", "metadata": {"source": {"type": "PROFILE"}}}],
         });
         let fields = all(&person).fields;
         assert_eq!(
             Value::from(fields),
             json!({
+                "organizations": [{"name": "Example Ltd"}], "nicknames": [{"value": "x"}],
                 "phoneNumbers": [{"value": "1"}], "birthdays": [{"date": {"month": 7, "day": 4}}],
             })
         );

@@ -57,6 +57,32 @@ pub struct Endpoints {
 }
 
 /// A running server. It stops, and its connections close, when this is dropped.
+///
+/// ```
+/// use mock_providers::faults::{Fault, Match};
+/// use mock_providers::google::{Google, Settings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let google = Google::start(Settings::without_quotas()).await?;
+/// let account = google.first_account()?;
+/// let people = account.seed(1, 50);
+/// let (token, endpoints) = (account.access_token(&["contacts"]), google.endpoints());
+///
+/// // What a client is to live through: the next create happens, and nobody hears of it.
+/// google.fault(Match::method("POST").path(":createContact"), Fault::CutAfter);
+/// let mark = google.mark();
+/// // … a client works at `endpoints` with `token` …
+/// # let _ = (token, endpoints);
+/// account.delete(&people[0])?;
+/// google.advance(60_000);
+///
+/// // What it did, heard of or not.
+/// assert_eq!(google.ask(|journal| journal.creates(mark)), 0);
+/// assert!(google.overlaps(mark).is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Google {
     shared: Arc<Shared>,
@@ -182,6 +208,12 @@ impl Google {
     #[must_use]
     pub fn overlaps(&self, mark: Mark) -> Vec<Record> {
         self.ask(|journal| journal.overlaps(mark).cloned().collect())
+    }
+
+    /// The time by the mock's clock, in milliseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.shared.lock().time.tick()
     }
 
     /// Moves the clock forward.
