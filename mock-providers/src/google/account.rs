@@ -1,7 +1,7 @@
 //! The back door to an account: what its owner does in the web interface, and what happens to the server behind it.
 //!
 //! Owns: changes that come from elsewhere, so that a test need not speak the protocol to make them. They are not in the
-//! journal, cost no quota and wait for nobody. Start reading at [`Account`].
+//! journal, cost no quota and wait for nobody, but reach lists as late as any other write. Start reading at [`Account`].
 
 use std::sync::Arc;
 
@@ -65,6 +65,7 @@ impl Account {
     fn with<T>(&self, change: impl FnOnce(&mut Owner, &super::Settings, u64) -> T) -> T {
         self.world(|world, who| {
             let now = world.time.tick();
+            world.owners[who].settle(&world.settings, now);
             change(&mut world.owners[who], &world.settings, now)
         })
     }

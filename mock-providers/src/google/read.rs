@@ -236,12 +236,14 @@ fn changes(desk: &Desk<'_>, since: &Token, page: Option<&Token>, view: &View, si
         Change::Delete(tombstone) if renamed(tombstone) && !keep => None,
         Change::Delete(tombstone) => Some(gone(tombstone)),
     };
-    Ok(Rows {
-        people: found.changes.iter().filter_map(row).collect(),
-        next: found.more.then_some(found.cursor.revision),
-        reached: Some(found.cursor.revision),
-        total,
-    })
+    let mut people: Vec<Value> = found.changes.iter().filter_map(row).collect();
+    if desk.settings.reads.older_states && !found.more {
+        // A list that is behind a write shows what was there before it (2.2), if there is room on the page.
+        let room = size.saturating_sub(people.len());
+        let older = book.older_since(since.cursor()).filter(|entry| !entry.groups.is_empty()).take(room);
+        people.extend(older.map(|entry| show(desk, entry, view)));
+    }
+    Ok(Rows { people, next: found.more.then_some(found.cursor.revision), reached: Some(found.cursor.revision), total })
 }
 
 /// The id in a resource name.

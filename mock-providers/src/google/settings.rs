@@ -128,6 +128,9 @@ pub struct Reads {
     pub token_binds_page_size: bool,
     /// How long a write stays out of lists with a sync token, in milliseconds (2.2). Plain lists and gets show it at once.
     pub propagation: u64,
+    /// Whether a list with a sync token shows the state before a write that has not reached it; else it leaves the contact out
+    /// until then. What Google does is not known; both must be lived with (2.2).
+    pub older_states: bool,
     /// How long a get shows the state before a write, in milliseconds (3.3).
     pub stale_get: u64,
     /// Whether searching asks an index that only an empty query brings up to date (4.2).
@@ -148,6 +151,7 @@ impl Default for Reads {
             aging: Aging::Strict,
             token_binds_page_size: true,
             propagation: 0,
+            older_states: true,
             stale_get: 0,
             search_needs_warming: true,
             totals_of_changes: true,

@@ -153,7 +153,7 @@ impl Owner {
     }
 
     /// Takes over settings that act in the book.
-    fn settle(&mut self, settings: &Settings, now: u64) {
+    pub(super) fn settle(&mut self, settings: &Settings, now: u64) {
         self.stale_get = settings.reads.stale_get;
         let wait = settings.reads.propagation;
         self.book.set_lag(if wait == 0 { Lag::None } else { Lag::Millis(wait) });

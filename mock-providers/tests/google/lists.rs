@@ -238,6 +238,28 @@ async fn writes_reach_sync_lists_late_when_told_so() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_behind_shows_an_older_state() {
+    let mut settings = Settings::without_quotas();
+    settings.reads.propagation = 60_000;
+    let lab = Lab::start(settings).await;
+    let name = lab.account.add(&named("Ada", "Example")).unwrap();
+    lab.google.advance(60_000);
+    let (_, token) = lab.sync(None).await;
+    let given =
+        |people: &[Value]| people.iter().map(|one| text(&one["names"][0]["givenName"]).to_owned()).collect::<Vec<_>>();
+    lab.account.edit(&name, &named("One", "Example")).unwrap();
+    lab.google.advance(60_000);
+    lab.account.edit(&name, &named("Two", "Example")).unwrap();
+    let (older, behind) = lab.sync(Some(&token)).await;
+    assert_eq!(given(&older), ["One"]);
+    assert_eq!(given(&[lab.get(&format!("{name}?personFields=names&{SOURCES}")).await.good()]), ["Two"]);
+    lab.google.settings(|settings| settings.reads.older_states = false);
+    assert_eq!(lab.sync(Some(&token)).await.0.len(), 0);
+    lab.google.advance(60_000);
+    assert_eq!(given(&lab.sync(Some(&behind)).await.0), ["Two"], "it comes later");
+}
+
+#[tokio::test]
 async fn a_get_can_show_the_state_before_a_write() {
     let lab = Lab::new().await;
     let person = lab.create(named("Ada", "Example")).await;
