@@ -154,7 +154,11 @@ async fn google(arguments: &Arguments) -> std::io::Result<()> {
         text += &format!("\nclient     {}\nsecret     {}\n", client.id, client.secret.as_deref().unwrap_or("none"));
     }
     for account in &accounts {
-        text += &format!("\nuser       {}\ncontacts   {}\n", account["user"], account["contacts"]);
+        text += &format!(
+            "\nuser       {}\ncontacts   {}\n",
+            account["user"].as_str().unwrap_or_default(),
+            account["contacts"]
+        );
     }
     serve(&(text + "\nCtrl-C stops it.")).await
 }
