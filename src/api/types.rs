@@ -4,6 +4,7 @@
 //! types stand for themselves where they are meant for people.
 
 mod handles;
+mod sign_in;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLea
 use crate::sync::view::{Answer, LinkState, Origin};
 
 pub use handles::*;
+pub use sign_in::*;
 
 /// The header that names the user for whom the caller acts; without it the caller acts as administrator.
 pub const AS_HEADER: &str = "x-contactd-as";
@@ -134,7 +136,7 @@ pub struct NewAccount {
     pub email: String,
     /// Whose account it is: by id, e-mail or name.
     pub user: String,
-    /// The provider, if it isn't to be found by the address: `icloud`, `carddav`.
+    /// The provider, if it isn't to be found by the address: `icloud`, `carddav`, `google`.
     #[serde(default)]
     pub provider: Option<String>,
     /// The server's address.

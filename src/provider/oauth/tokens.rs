@@ -3,7 +3,7 @@
 //! Owns: that there is one fetch at a time for all who wait, that a rotated refresh token is stored before anything is done
 //! with what came along with it, and what of a token is still good. Must not: keep a refresh token longer than one request.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -75,6 +75,8 @@ struct Inner {
     state: Mutex<State>,
     /// How many fetches have ended.
     fetched: AtomicU64,
+    /// Which consent holds, as far as is known.
+    holds: std::sync::Mutex<Option<Uuid>>,
 }
 
 #[derive(Default)]
@@ -110,13 +112,13 @@ impl Tokens {
             world,
             state: Mutex::default(),
             fetched: AtomicU64::new(0),
+            holds: std::sync::Mutex::default(),
         }))
     }
 
     /// The account's grant is that one now: tokens of another consent are not handed out any more.
-    pub async fn granted(&self, grant: &Grant) {
-        let mut state = self.0.state.lock().await;
-        state.access.take_if(|access| access.of != grant.id());
+    pub fn granted(&self, grant: &Grant) {
+        *self.0.holds() = Some(grant.id());
     }
 }
 
@@ -130,6 +132,7 @@ impl Bearer for Tokens {
             let mut state = inner.state.lock().await;
             if let Some(access) = &state.access
                 && inner.world.now() < access.until
+                && inner.holds().is_none_or(|holds| holds == access.of)
             {
                 return Ok(access.token.clone());
             }
@@ -155,6 +158,10 @@ impl Bearer for Tokens {
 }
 
 impl Inner {
+    fn holds(&self) -> MutexGuard<'_, Option<Uuid>> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn fetch(&self, state: &mut State) -> Result<Secret, OauthError> {
         state.access = None;
         if let Some((was, now)) = state.unsaved.clone() {
@@ -190,6 +197,7 @@ impl Inner {
             };
             let margin = MARGIN.min(given.lifetime / 10);
             let until = self.world.now().plus(given.lifetime.saturating_sub(margin));
+            *self.holds() = Some(grant.id());
             state.access = Some(Access { token: given.access.clone(), until, of: grant.id() });
             return Ok(given.access);
         }
