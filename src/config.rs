@@ -187,7 +187,8 @@ fn assemble(values: BTreeMap<String, (ValueKind, Origin)>) -> Result<Config, Con
     if config.google.client_type == ClientType::Web && config.http.public_url.is_empty() {
         let key = "google.client_type".to_owned();
         let origin = config.origin(&key).cloned().unwrap_or(Origin::Default);
-        let why = "users come back to http.public_url from a client of type \"web\", and that is empty; set it".to_owned();
+        let why =
+            "users come back to http.public_url from a client of type \"web\", and that is empty; set it".to_owned();
         return Err(ConfigError::Settings(vec![Problem { key, origin, why }]));
     }
     if config.sync.jitter > config.sync.interval {
@@ -307,11 +308,7 @@ const RULES: &[Rule] = &[
         check: |kind| parsed::<StoreUrl>(kind).map(drop),
     },
     Rule { key: "store.connections", allowed: "a number from 2 to 200", check: |kind| number(kind, 2..=200) },
-    Rule {
-        key: "store.password_file",
-        allowed: FILE_OR_NONE,
-        check: file_or_none,
-    },
+    Rule { key: "store.password_file", allowed: FILE_OR_NONE, check: file_or_none },
     Rule { key: "control.socket", allowed: "an absolute path, in quotes", check: absolute },
     Rule {
         key: "http.listen",

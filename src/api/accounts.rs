@@ -120,9 +120,11 @@ pub(super) async fn add(
     Json(new): Json<NewAccount>,
 ) -> Result<Json<AccountAdded>, ApiError> {
     let user = new_owner(&caller, &new.user)?;
-    let NewAccount { email, provider, server, trust, password, .. } = new;
+    let NewAccount { email, provider, server, trust, direction, password, .. } = new;
     let wanted = Wanted { address: email, kind: provider, server, trust };
-    let done = Box::pin(app.connector.add(user, &wanted, &Secret::from(password), defaults(&app))).await?;
+    let mut settings = defaults(&app);
+    settings.direction = direction.unwrap_or(settings.direction);
+    let done = Box::pin(app.connector.add(user, &wanted, &Secret::from(password), settings)).await?;
     Ok(Json(added(&app, &caller, done).await))
 }
 

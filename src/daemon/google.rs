@@ -29,7 +29,9 @@ pub(crate) fn setup(config: &Config, credentials: Option<&Path>) -> Result<Setup
         Some(text) => {
             let first = text.expose().lines().next().unwrap_or_default().trim();
             if first.is_empty() {
-                return Err("the file in google.client_secret_file is empty; put the client's secret into it".to_owned());
+                return Err(
+                    "the file in google.client_secret_file is empty; put the client's secret into it".to_owned()
+                );
             }
             Some(Secret::from(first))
         }
@@ -41,7 +43,9 @@ pub(crate) fn setup(config: &Config, credentials: Option<&Path>) -> Result<Setup
         .transpose()
         .map_err(|error| format!("the file in google.service_account_file can't be used: {error}"))?;
     if service.is_none() && !google.delegated_domains.is_empty() {
-        return Err("google.delegated_domains names domains, and google.service_account_file is empty; set it".to_owned());
+        return Err(
+            "google.delegated_domains names domains, and google.service_account_file is empty; set it".to_owned()
+        );
     }
     let redirect = match google.client_type {
         ClientType::Desktop => None,
@@ -69,8 +73,12 @@ pub(crate) fn look(config: &Config) -> Result<String, String> {
     }
     let mut says = Vec::new();
     if !google.client_id.is_empty() {
-        if !google.client_id.ends_with(".apps.googleusercontent.com") && google.token_url.0.host_str() == Some("oauth2.googleapis.com") {
-            return Err("google.client_id does not end in .apps.googleusercontent.com; copy it as Google shows it".to_owned());
+        if !google.client_id.ends_with(".apps.googleusercontent.com")
+            && google.token_url.0.host_str() == Some("oauth2.googleapis.com")
+        {
+            return Err(
+                "google.client_id does not end in .apps.googleusercontent.com; copy it as Google shows it".to_owned()
+            );
         }
         says.push(match &setup.redirect {
             Some(redirect) => format!("a web client, which must have {redirect} among its redirect addresses"),
@@ -149,7 +157,8 @@ mod tests {
             ("delegated_domains = ['example.com']".to_owned(), Err("service_account_file is empty")),
         ];
         for (lines, expected) in table {
-            let config = config(dir.path(), &format!("http.public_url = 'https://crm.example.com/'\n[google]\n{lines}\n"));
+            let config =
+                config(dir.path(), &format!("http.public_url = 'https://crm.example.com/'\n[google]\n{lines}\n"));
             let said = look(&config);
             match (&said, expected) {
                 (Ok(says), Ok(part)) | (Err(says), Err(part)) => assert!(says.contains(part), "{lines}: {says}"),

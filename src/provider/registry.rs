@@ -140,7 +140,9 @@ pub enum RegistryError {
         section: &'static str,
     },
     /// Its users sign in at the provider itself.
-    #[error("{0} takes no password from programs; leave the password out: `contactd account add` then shows where to sign in")]
+    #[error(
+        "{0} takes no password from programs; leave the password out: `contactd account add` then shows where to sign in"
+    )]
     NoPassword(&'static str),
     /// Its users sign in by a password.
     #[error("this account is signed in to by its password: `contactd account add` asks for it")]
@@ -490,11 +492,15 @@ mod tests {
             assert_eq!(reach(Dns::default(), address, Some("carddav"), None).await, "carddav generic");
         }
         assert!(reach(Dns::default(), "ann", Some("google"), None).await.contains("not an e-mail address"));
-        assert!(reach(Dns::default(), "ann@outlook.com", None, None).await.contains("Outlook.com is not supported yet"));
+        assert!(
+            reach(Dns::default(), "ann@outlook.com", None, None).await.contains("Outlook.com is not supported yet")
+        );
         let said = registry(Dns::default(), true).sign_in(GOOGLE, "ann@gmail.com").unwrap_err().to_string();
         assert!(said.contains("Google is not set up here"), "{said}");
         assert!(
-            reach(Dns::default(), "a@example.com", Some("pigeon"), None).await.contains("choose icloud, carddav or google")
+            reach(Dns::default(), "a@example.com", Some("pigeon"), None)
+                .await
+                .contains("choose icloud, carddav or google")
         );
     }
 

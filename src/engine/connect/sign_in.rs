@@ -20,6 +20,8 @@ use uuid::Uuid;
 use super::{Added, ConnectError, Connector, Wanted};
 use crate::clock::new_token;
 use crate::ids::{AccountId, Timestamp, UserId};
+use crate::provider::ProviderError;
+use crate::provider::oauth::Bearer;
 use crate::provider::oauth::client::{Asked, Client, Given};
 use crate::provider::oauth::fault::OauthError;
 use crate::provider::oauth::grant::{Grant, UserGrant, missing};
@@ -27,8 +29,6 @@ use crate::provider::oauth::identity::{self, Identity};
 use crate::provider::oauth::service::ServiceAccount;
 use crate::provider::oauth::tokens::Once;
 use crate::provider::registry::{Reached, SignIn};
-use crate::provider::ProviderError;
-use crate::provider::oauth::Bearer;
 use crate::seal::Secret;
 use crate::store::{Account, AccountState};
 use crate::sync::settings::{Direction, Settings};
@@ -233,7 +233,8 @@ fn denied(issuer: &'static str, error: &str) -> SignInError {
 fn loopback(redirect: &str) -> Result<String, SignInError> {
     let url = Url::parse(redirect).map_err(|_| SignInError::BadRedirect)?;
     let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]"));
-    let plain = url.scheme() == "http" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    let plain =
+        url.scheme() == "http" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     if here && plain && url.port().is_some() { Ok(url.to_string()) } else { Err(SignInError::BadRedirect) }
 }
 
@@ -300,7 +301,8 @@ impl Connector {
     /// As [`Connector::finish`].
     pub async fn came_back(&self, redirected: &str) -> Result<Added, ConnectError> {
         let answer = answer(redirected)?;
-        let found = self.waiting.all(self.engine.now()).values().find(|one| same(&one.asked.state, &answer.state)).cloned();
+        let found =
+            self.waiting.all(self.engine.now()).values().find(|one| same(&one.asked.state, &answer.state)).cloned();
         self.end(&*found.ok_or(SignInError::Unknown)?, answer).await
     }
 
@@ -349,12 +351,7 @@ impl Connector {
     }
 
     /// Whether what was granted is what the account needs.
-    fn judge(
-        &self,
-        one: &One,
-        given: &Given,
-        who: &Result<Identity, SignInError>,
-    ) -> Result<UserGrant, SignInError> {
+    fn judge(&self, one: &One, given: &Given, who: &Result<Identity, SignInError>) -> Result<UserGrant, SignInError> {
         let dialect = one.client.dialect;
         let who = who.as_ref().map_err(SignInError::clone)?;
         let wanted = &one.wanted.address;
@@ -366,7 +363,8 @@ impl Connector {
             return Err(SignInError::OtherMailbox(wanted.clone()));
         }
         // Where nothing is said, it is what was asked for (RFC 6749, section 5.1).
-        let scopes: BTreeSet<String> = given.scopes.clone().unwrap_or_else(|| one.asked.scopes.iter().cloned().collect());
+        let scopes: BTreeSet<String> =
+            given.scopes.clone().unwrap_or_else(|| one.asked.scopes.iter().cloned().collect());
         let missing = missing(dialect, one.write, &scopes);
         if !missing.is_empty() {
             return Err(SignInError::Fewer { missing: missing.join(" ") });
@@ -415,8 +413,7 @@ impl Connector {
             Some(account) => self.vault.load(account.id).await.ok().flatten(),
             None => None,
         };
-        let added =
-            self.store_new(id, user, wanted, reached, &*provider, secret, defaults, before.as_ref()).await;
+        let added = self.store_new(id, user, wanted, reached, &*provider, secret, defaults, before.as_ref()).await;
         self.registry.forget(id);
         Ok((added?, old))
     }
@@ -493,7 +490,9 @@ impl Connector {
             Err(error) => {
                 warn!({ fields::ACCOUNT } = %account.id, { fields::ERROR } = error, "the sign-in was not given back");
                 let permissions = client.dialect.permissions;
-                format!("{name} could not be told to forget the sign-in ({error}); its user can do that at {permissions}")
+                format!(
+                    "{name} could not be told to forget the sign-in ({error}); its user can do that at {permissions}"
+                )
             }
         })
     }

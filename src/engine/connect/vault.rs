@@ -67,6 +67,9 @@ impl Vault for StoreVault {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(VaultError { says: "the account's credentials change all the time; try again".to_owned(), needs_person: false })
+        Err(VaultError {
+            says: "the account's credentials change all the time; try again".to_owned(),
+            needs_person: false,
+        })
     }
 }

@@ -12,15 +12,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::basic::{BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType};
 use oauth2::{
-    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
-    ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
-    RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse, TokenResponse as _, TokenUrl,
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
+    EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    RefreshToken, RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse, TokenResponse as _,
+    TokenUrl,
 };
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::fault::{Of, OauthError, Refusal};
+use super::fault::{OauthError, Of, Refusal};
 use crate::clock::World;
 use crate::provider::http::auth::Auth;
 use crate::provider::http::gate::{Gate, Pace};
@@ -279,10 +280,7 @@ impl Client {
     /// # Errors
     /// When the issuer refuses or is away.
     pub async fn assert(&self, assertion: &Secret, id: &str, scopes: &str) -> Result<Given, OauthError> {
-        let grant = [
-            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
-            ("assertion", assertion.expose()),
-        ];
+        let grant = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.expose())];
         let answer = self.post(&self.settings.token, &grant).await?;
         if answer.status == StatusCode::OK {
             let read: Result<Answered, _> = serde_json::from_slice(&answer.body);
@@ -346,7 +344,8 @@ impl Client {
 
     fn known(&self) -> Result<Known, OauthError> {
         let settings = &self.settings;
-        let bad = |_| OauthError::Broken(format!("an address in [{}] of the configuration is none", self.dialect.section));
+        let bad =
+            |_| OauthError::Broken(format!("an address in [{}] of the configuration is none", self.dialect.section));
         let client = oauth2::Client::new(ClientId::new(settings.id.clone()))
             .set_auth_uri(AuthUrl::new(settings.authorize.to_string()).map_err(bad)?)
             .set_token_uri(TokenUrl::new(settings.token.to_string()).map_err(bad)?)

@@ -161,7 +161,8 @@ impl Refusal {
         let Of { issuer, section, delegation } = of;
         let code = known(&self.error);
         let client = |remedy: String| OauthError::Client { issuer, code, remedy };
-        let settings = || format!("check {section}.client_id and its secret in the configuration, and restart contactd");
+        let settings =
+            || format!("check {section}.client_id and its secret in the configuration, and restart contactd");
         match (self.error.as_str(), delegation) {
             ("invalid_grant", Some(_)) => OauthError::Broken(format!(
                 "{issuer} knows no such user in the domain, or this machine's clock is wrong; check both, then `contactd \

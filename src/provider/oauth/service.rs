@@ -40,7 +40,9 @@ impl fmt::Debug for ServiceAccount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKeyFile {
     /// It is no JSON with what is needed.
-    #[error("it is no key of a service account: download it as JSON, with type, client_email, client_id and private_key")]
+    #[error(
+        "it is no key of a service account: download it as JSON, with type, client_email, client_id and private_key"
+    )]
     NoKey,
     /// Its key can't be read.
     #[error("its private_key is no RSA key in PEM; download it again")]

@@ -3,8 +3,8 @@
 //! Owns: that there is one fetch at a time for all who wait, that a rotated refresh token is stored before anything is done
 //! with what came along with it, and what of a token is still good. Must not: keep a refresh token longer than one request.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -204,13 +204,7 @@ impl Inner {
     }
 
     /// Stores the refresh token that came, if it is another one.
-    async fn keep(
-        &self,
-        state: &mut State,
-        stored: Secret,
-        user: &UserGrant,
-        given: &Given,
-    ) -> Result<(), OauthError> {
+    async fn keep(&self, state: &mut State, stored: Secret, user: &UserGrant, given: &Given) -> Result<(), OauthError> {
         let Some(new) = given.refresh.as_ref().filter(|new| new.expose() != user.refresh.expose()) else {
             return Ok(());
         };

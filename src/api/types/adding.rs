@@ -1,4 +1,4 @@
-//! Signing in at a provider itself, over the API.
+//! Adding accounts: by a password, or by signing in at the provider itself.
 
 use std::fmt;
 
@@ -8,6 +8,37 @@ use uuid::Uuid;
 use super::AccountAdded;
 use crate::ids::Timestamp;
 use crate::sync::settings::Direction;
+
+/// An account to be added.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// The address to sign in with.
+    pub email: String,
+    /// Whose account it is: by id, e-mail or name.
+    pub user: String,
+    /// The provider, if it isn't to be found by the address: `icloud`, `carddav`, `google`.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// The server's address.
+    #[serde(default)]
+    pub server: Option<String>,
+    /// Further hosts that may be given the password.
+    #[serde(default)]
+    pub trust: Vec<String>,
+    /// The direction of a new account.
+    #[serde(default)]
+    pub direction: Option<Direction>,
+    /// The password. At iCloud one for this app alone.
+    pub password: String,
+}
+
+impl fmt::Debug for NewAccount {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewAccount").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
 
 /// A mailbox to be connected, of which it is to be found out how it is signed in to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
