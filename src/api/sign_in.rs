@@ -31,7 +31,7 @@ pub(super) async fn begin(
     Ok(Json(match Box::pin(app.connector.begin(Ask { user, wanted, redirect, defaults })).await? {
         Begun::Password => SignInShown::Password,
         Begun::Browser(Sent { id, url, redirect, until }) => SignInShown::Browser { id, url, redirect, until },
-        Begun::Added(done) => SignInShown::Added(added(&app, &caller, *done).await),
+        Begun::Added(done) => SignInShown::Added { added: added(&app, &caller, *done).await },
     }))
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn add(new: &AccountAdd, client: &Client) -> Result<Option<Acco
     };
     let (id, url, redirect) = match client.post("/sign-ins", Some(&ask)).await? {
         SignInShown::Password => return Ok(None),
-        SignInShown::Added(added) => return Ok(Some(added)),
+        SignInShown::Added { added } => return Ok(Some(added)),
         SignInShown::Browser { id, url, redirect, .. } => (id, url, redirect),
     };
     note(&format!("Sign in as {} at\n\n  {url}\n", new.email));

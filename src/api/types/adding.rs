@@ -79,7 +79,10 @@ pub enum SignInShown {
         until: Timestamp,
     },
     /// Nothing is left to do: an administrator has allowed it for the whole domain.
-    Added(AccountAdded),
+    Added {
+        /// What it came to.
+        added: AccountAdded,
+    },
 }
 
 impl fmt::Debug for SignInShown {
@@ -88,7 +91,7 @@ impl fmt::Debug for SignInShown {
         f.write_str(match self {
             Self::Password => "Password",
             Self::Browser { .. } => "Browser(…)",
-            Self::Added(_) => "Added(…)",
+            Self::Added { .. } => "Added(…)",
         })
     }
 }

@@ -227,7 +227,7 @@ async fn what_the_token_endpoint_refuses_is_told_by_what_to_do() {
         (400, json!({"error": "geheim"}), "an error that we don't know", Retry::AfterHuman),
         (500, json!({"error": "invalid_grant"}), "500", Retry::Soon),
         (502, json!("geheim"), "502", Retry::Soon),
-        (400, json!(["geheim"]), "can't read", Retry::Soon),
+        (400, json!(7), "can't read", Retry::Soon),
         (200, json!({"token": "geheim"}), "can't read", Retry::Soon),
     ];
     for (status, body, part, retry) in table {
