@@ -285,6 +285,21 @@ impl Entropy for Moved {
     }
 }
 
+/// All that was logged by all the daemons of these tests.
+struct Log(Mutex<Vec<u8>>);
+
+static LOG: Log = Log(Mutex::new(Vec::new()));
+
+impl Write for &Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// How the daemon is set up.
 #[derive(Default)]
 pub(crate) struct How {
@@ -323,6 +338,9 @@ impl Lab {
 
     /// A daemon with one user, Ann.
     pub(crate) async fn with(how: How) -> Self {
+        let everything = "contactd=trace,oauth2=trace,reqwest=trace,hyper=debug";
+        let log = tracing_subscriber::fmt().with_env_filter(everything).with_writer(|| &LOG);
+        let _ = log.try_init();
         let issuer = Issuer::start().await;
         let dir = tempfile::tempdir().unwrap();
         let time = Arc::new(Moved::default());
@@ -408,15 +426,16 @@ impl Lab {
         let mut child = self.command(&args).stdin(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         let mut lines = BufReader::new(child.stderr.as_mut().unwrap());
-        loop {
+        let url = loop {
             let before = said.len();
+            // One that ends before is not waited for: the test has failed.
             assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
             let line = said[before..].trim();
             if line.contains("/authorize?") {
-                let url = Url::parse(line).unwrap();
-                return (child, url, said);
+                break Url::parse(line).unwrap();
             }
-        }
+        };
+        (child, url, said)
     }
 
     /// Ann signs in with her browser.
@@ -451,10 +470,13 @@ impl Lab {
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
-    /// Nothing secret stands in any file, nor in what was said.
+    /// Nothing secret stands in any file or in the log, nor in what was said.
     pub(crate) fn nothing_leaked(&self, said: &[&str]) {
+        let log = LOG.0.lock().unwrap().clone();
+        assert!(!log.is_empty(), "something is logged");
         let mut texts: Vec<(String, Vec<u8>)> =
             said.iter().map(|s| ("said".to_owned(), s.as_bytes().to_vec())).collect();
+        texts.push(("the log".to_owned(), log));
         for file in std::fs::read_dir(self.dir.path()).unwrap().map(|file| file.unwrap().path()) {
             if let Ok(bytes) = std::fs::read(&file) {
                 texts.push((file.display().to_string(), bytes));

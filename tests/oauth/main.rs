@@ -154,9 +154,8 @@ async fn writing_is_asked_for_when_it_is_wanted() {
     let lab = Lab::new().await;
     lab.signs_in(GMAIL, &["--direction", "one_way"], ANN).json();
     // Before it is started it says so, and can't be.
-    let set = |direction: &str| {
-        lab.cli(&["account", "set", GMAIL, "--direction", direction, "--agree-present", "--yes"])
-    };
+    let set =
+        |direction: &str| lab.cli(&["account", "set", GMAIL, "--direction", direction, "--agree-present", "--yes"]);
     let says = |account: &serde_json::Value| account["reason"].as_str().unwrap_or_default().to_owned();
     set("two_way").json();
     let account = lab.account(GMAIL);

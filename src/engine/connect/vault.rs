@@ -73,3 +73,45 @@ impl Vault for StoreVault {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::System;
+    use crate::engine::Options;
+    use crate::store::sql::SqlStore;
+    use crate::store::sqlite::Sqlite;
+
+    #[tokio::test]
+    async fn a_grant_is_replaced_only_by_who_has_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqlStore::open(Sqlite::inline(&dir.path().join("db")).unwrap()).await.unwrap();
+        let engine = Arc::new(Engine::new(Arc::new(store), Arc::new(System), "one", Options::default()));
+        let key_file = dir.path().join("key");
+        let keys = Arc::new(RwLock::new(Keyring::load(None, &key_file).unwrap()));
+        let vault = || StoreVault { engine: Arc::clone(&engine), keys: Arc::clone(&keys) };
+        let (one, other) = (vault(), vault());
+        let account = AccountId::from(uuid::Uuid::from_u128(1));
+        let secret = |text: &str| Secret::from(text);
+        assert!(one.load(account).await.unwrap().is_none());
+        assert_eq!(one.replace(account, &secret("a"), &secret("b")).await.unwrap(), Replaced::Changed, "there is none");
+
+        let sealed = one.keys().seal(&secret("a"), account.0.as_bytes()).unwrap();
+        let mut commit = Commit::new(None, engine.now());
+        commit.changes.push(Change::PutSecret(account, Some(sealed)));
+        engine.store().commit(commit).await.unwrap();
+        assert_eq!(one.replace(account, &secret("a"), &secret("b")).await.unwrap(), Replaced::Done);
+        assert_eq!(
+            one.replace(account, &secret("a"), &secret("b")).await.unwrap(),
+            Replaced::Done,
+            "an answer was lost"
+        );
+        assert_eq!(other.replace(account, &secret("a"), &secret("c")).await.unwrap(), Replaced::Changed);
+        assert_eq!(other.load(account).await.unwrap().unwrap().expose(), "b");
+        // Under a new key it is the same grant.
+        let rotated = one.keys().rotate(&key_file).unwrap();
+        *keys.write().unwrap() = rotated;
+        assert_eq!(other.replace(account, &secret("b"), &secret("d")).await.unwrap(), Replaced::Done);
+        assert_eq!(one.load(account).await.unwrap().unwrap().expose(), "d");
+    }
+}
