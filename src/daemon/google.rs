@@ -143,7 +143,7 @@ mod tests {
         let (open, empty, json) = (at("open", "geheim", 0o644), at("empty", "\n", 0o600), at("json", "geheim", 0o600));
         let id = "client_id = 'us.apps.googleusercontent.com'";
         let table = [
-            (String::new(), Ok("not set up")),
+            ("testing = false".to_owned(), Ok("not set up")),
             (format!("{id}\nclient_secret_file = '{good}'"), Ok("a desktop client")),
             (id.to_owned(), Ok("without a file")),
             (format!("{id}\ntesting = true"), Ok("seven days")),
