@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::config::{ClientType, Config};
 use crate::engine::connect::sign_in::CALLBACK;
 use crate::provider::oauth::client::ClientSettings;
-use crate::provider::oauth::google::Setup;
+use crate::provider::oauth::google::{GOOGLE, Setup};
 use crate::provider::oauth::service::ServiceAccount;
 use crate::secret::Secret;
 
@@ -61,7 +61,7 @@ pub(crate) fn setup(config: &Config, credentials: Option<&Path>) -> Result<Setup
         plain_loopback: config.net.allow_private,
     };
     let (domains, api) = (google.delegated_domains.clone(), google.api_url.0.clone());
-    Ok(Setup { client, service, domains, testing: google.testing, redirect, api })
+    Ok(Setup { dialect: &GOOGLE, client, service, domains, testing: google.testing, redirect, api })
 }
 
 /// What `doctor` says of it.

@@ -158,6 +158,7 @@ impl Connector {
 
     /// Why the account's sign-in does not allow what the account is to do, if it doesn't.
     pub async fn lacks(&self, account: &Account) -> Option<String> {
+        self.registry.client(&account.provider)?;
         let (_, secret) = self.stored(account.id).await.ok()?;
         match self.is_enough(account, &secret) {
             Err(error @ ConnectError::ReadOnly(_)) => Some(error.to_string()),
@@ -167,6 +168,7 @@ impl Connector {
 
     /// What there is to be said of a sign-in that works: that it ends.
     pub async fn notice(&self, account: &Account) -> Option<Notice> {
+        self.registry.client(&account.provider)?;
         let (_, secret) = self.stored(account.id).await.ok()?;
         self.registry.notice(&account.provider, &secret)
     }

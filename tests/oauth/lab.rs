@@ -31,8 +31,8 @@ use contactd::provider::dns::SystemResolver;
 use contactd::provider::http::address::AddressPolicy;
 use contactd::provider::http::{Http, HttpSettings};
 use contactd::provider::oauth::Bearer;
-use contactd::provider::oauth::client::ClientSettings;
-use contactd::provider::oauth::google::Setup;
+use contactd::provider::oauth::client::{ClientSettings, Dialect};
+use contactd::provider::oauth::google::{GOOGLE, Setup};
 use contactd::provider::oauth::service::ServiceAccount;
 use contactd::provider::registry::{GoogleParts, Registry};
 use contactd::provider::{
@@ -307,6 +307,8 @@ pub(crate) struct How {
     pub(crate) testing: bool,
     pub(crate) domains: Vec<String>,
     pub(crate) no_client: bool,
+    /// Each token is given back by itself.
+    pub(crate) one_by_one: bool,
 }
 
 pub(crate) struct Lab {
@@ -363,9 +365,18 @@ impl Lab {
             plain_loopback: true,
         };
         let service = Some(Arc::new(ServiceAccount::read(&Secret::from(KEY_FILE)).unwrap()));
+        let dialect: &'static Dialect =
+            if how.one_by_one { Box::leak(Box::new(Dialect { revokes_all: false, ..GOOGLE })) } else { &GOOGLE };
         let redirect = how.web.then(|| format!("{public}/oauth/callback"));
-        let setup =
-            Setup { client, service, domains: how.domains, testing: how.testing, redirect, api: issuer.at("/people") };
+        let setup = Setup {
+            dialect,
+            client,
+            service,
+            domains: how.domains,
+            testing: how.testing,
+            redirect,
+            api: issuer.at("/people"),
+        };
         let book = issuer.clone();
         let open = move |parts: GoogleParts| -> Result<Box<dyn Provider>, _> {
             Ok(Box::new(Book { bearer: parts.bearer, issuer: book.clone(), caps: Capabilities::everything() }))

@@ -150,6 +150,21 @@ async fn one_that_is_revoked_waits_for_its_user_and_says_how() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_tokens_are_given_back_one_by_one_the_old_one_is() {
+    let lab = Lab::with(How { one_by_one: true, ..How::default() }).await;
+    lab.signs_in(GMAIL, &[], ANN).json();
+    lab.cli(&["account", "start", GMAIL, "--yes"]).json();
+    lab.signs_in(GMAIL, &[], ANN).json();
+    assert_eq!((lab.issuer.revoked().len(), lab.issuer.live()), (1, 1));
+    lab.cli(&["refresh", GMAIL, "--wait"]).json();
+    // Nor is anything left of one that is refused.
+    lab.signs_in("bob@gmail.com", &[], ANN);
+    assert_eq!((lab.issuer.revoked().len(), lab.issuer.live()), (2, 1));
+    lab.issuer.deaf.store(true, Ordering::Relaxed);
+    assert_eq!(lab.signs_in(GMAIL, &[], ANN).json()["how"], "signed_in", "whether or not that works");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn writing_is_asked_for_when_it_is_wanted() {
     let lab = Lab::new().await;
     lab.signs_in(GMAIL, &["--direction", "one_way"], ANN).json();

@@ -249,7 +249,7 @@ impl Connector {
             Some(reached) => reached,
             None => self.registry.reach(&wanted).await?,
         };
-        let before = self.connected(user, &wanted.address).await?;
+        let before = self.connected(user, &reached.kind, &wanted.address).await?;
         let direction = before.as_ref().map_or(defaults.direction, |account| account.settings.direction);
         let write = direction == Direction::TwoWay;
         let (client, public) = match self.registry.sign_in(&reached.kind, &wanted.address)? {
@@ -345,7 +345,7 @@ impl Connector {
             Err(error) => Err(error.into()),
         };
         if connected.is_err() {
-            self.give_back(one, given, who.ok().as_ref()).await;
+            self.give_back(one, &given, who.ok().as_ref()).await;
         }
         connected
     }
@@ -383,15 +383,11 @@ impl Connector {
         let (added, old) =
             self.connect(one.user, &one.wanted, &one.reached, bearer, &secret, one.defaults.clone()).await?;
         // Where giving the old one back would take the new one along, it is left to end by itself.
-        if let (Some(Ok(Grant::User(old))), false) =
-            (old.as_ref().map(Grant::of_secret), one.client.dialect.revokes_all)
+        if !one.client.dialect.revokes_all
+            && let Some(Ok(Grant::User(old))) = old.as_ref().map(Grant::of_secret)
+            && let Err(error) = revoke(&one.client, &old.refresh).await
         {
-            let client = one.client.clone();
-            tokio::spawn(async move {
-                if let Err(error) = revoke(&client, &old.refresh).await {
-                    warn!({ fields::ERROR } = error, "the sign-in before was not given back");
-                }
-            });
+            warn!({ fields::ERROR } = error, "the sign-in before was not given back");
         }
         Ok(added)
     }
@@ -408,7 +404,7 @@ impl Connector {
     ) -> Result<(Added, Option<Secret>), ConnectError> {
         let id = self.engine.new_id();
         let provider = self.registry.open_by(id, &reached.kind, &reached.connection, bearer)?;
-        let before = self.connected(user, &wanted.address).await?;
+        let before = self.connected(user, &reached.kind, &wanted.address).await?;
         let old = match &before {
             Some(account) => self.vault.load(account.id).await.ok().flatten(),
             None => None,
@@ -435,10 +431,11 @@ impl Connector {
     }
 
     /// The account that this user has connected under that address.
-    async fn connected(&self, user: UserId, address: &str) -> Result<Option<Account>, ConnectError> {
+    async fn connected(&self, user: UserId, kind: &str, address: &str) -> Result<Option<Account>, ConnectError> {
         let all = self.engine.store().accounts().await?;
         let ours = |account: &Account| {
             account.user == user
+                && account.provider == kind
                 && account.state != AccountState::Removed
                 && account.address.eq_ignore_ascii_case(address)
         };
@@ -460,7 +457,7 @@ impl Connector {
     }
 
     /// Gives back what a sign-in gave that is not used; never what an account that is connected lives on.
-    async fn give_back(&self, one: &One, given: Given, who: Option<&Identity>) {
+    async fn give_back(&self, one: &One, given: &Given, who: Option<&Identity>) {
         if one.client.dialect.revokes_all {
             let Some(who) = who else { return };
             let Ok(all) = self.engine.store().accounts().await else { return };
@@ -472,12 +469,9 @@ impl Connector {
                 }
             }
         }
-        let client = one.client.clone();
-        tokio::spawn(async move {
-            if let Err(error) = revoke(&client, given.refresh.as_ref().unwrap_or(&given.access)).await {
-                warn!({ fields::ERROR } = error, "what a refused sign-in gave was not given back");
-            }
-        });
+        if let Err(error) = revoke(&one.client, given.refresh.as_ref().unwrap_or(&given.access)).await {
+            warn!({ fields::ERROR } = error, "what a refused sign-in gave was not given back");
+        }
     }
 
     /// Gives back what an account lived on; what is to be told of it.

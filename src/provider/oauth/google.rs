@@ -29,6 +29,8 @@ pub static GOOGLE: Dialect = Dialect {
 /// How Google is set up here.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// What is special there.
+    pub dialect: &'static Dialect,
     /// Our client; its id is empty where there is none.
     pub client: ClientSettings,
     /// The service account, where there is one.
@@ -55,7 +57,7 @@ pub struct Google {
 impl Google {
     /// As it is set up.
     pub fn new(setup: Setup, http: Http, world: Arc<dyn World>) -> Self {
-        let client = Client::new(&GOOGLE, setup.client.clone(), http, world);
+        let client = Client::new(setup.dialect, setup.client.clone(), http, world);
         Self { setup: Arc::new(setup), client }
     }
 
