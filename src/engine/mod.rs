@@ -204,6 +204,11 @@ impl Engine {
         self.world.now()
     }
 
+    /// Time and randomness.
+    pub(crate) fn world(&self) -> &dyn World {
+        &*self.world
+    }
+
     /// How long a lease lasts, in ms.
     pub(crate) fn lease(&self) -> i64 {
         self.options.lease
