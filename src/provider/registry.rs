@@ -10,8 +10,10 @@ use super::Provider;
 use super::carddav::Carddav;
 use super::carddav::settings::{CarddavSettings, Flavour};
 use super::dns::{Mx, Resolver};
+use super::google::Google as GoogleContacts;
+use super::google::settings::GoogleSettings;
 use super::http::Http;
-use super::http::gate::{Gate, Pace};
+use super::http::gate::Gate;
 use super::http::trust::{is_loopback, is_under};
 use super::oauth::Bearer;
 use super::oauth::client::Client;
@@ -34,10 +36,8 @@ pub const KINDS: [&str; 3] = [ICLOUD, CARDDAV, GOOGLE];
 
 /// What an adapter for Google is made from.
 pub struct GoogleParts {
-    /// What is stored of the account's connection.
-    pub connection: serde_json::Value,
-    /// Where the People API is.
-    pub api: url::Url,
+    /// What is stored of the account's connection, with the addresses as they are set up here.
+    pub settings: GoogleSettings,
     /// Its tokens.
     pub bearer: Arc<dyn Bearer>,
     /// The client.
@@ -49,11 +49,12 @@ pub struct GoogleParts {
 }
 
 /// Makes an adapter for Google.
-pub type OpenGoogle = Arc<dyn Fn(GoogleParts) -> Result<Box<dyn Provider>, RegistryError> + Send + Sync>;
+pub type OpenGoogle = Arc<dyn Fn(GoogleParts) -> Box<dyn Provider> + Send + Sync>;
 
 /// The adapter for Google.
-fn google_adapter(_: GoogleParts) -> Result<Box<dyn Provider>, RegistryError> {
-    Err(RegistryError::NotYet("Google"))
+fn google_adapter(parts: GoogleParts) -> Box<dyn Provider> {
+    let GoogleParts { settings, bearer, http, gate, world } = parts;
+    Box::new(GoogleContacts::new(settings, bearer, http, gate, world))
 }
 
 /// How an account is signed in to.
@@ -230,14 +231,18 @@ impl Registry {
         if kind != GOOGLE {
             return Err(RegistryError::TakesPassword);
         }
-        (self.google_adapter)(GoogleParts {
-            connection: connection.clone(),
-            api: self.google()?.setup.api.clone(),
-            bearer,
-            http: self.http.clone(),
-            gate: self.gate(account, || Gate::new(Pace::FREE)),
-            world: Arc::clone(&self.world),
-        })
+        let mut settings: GoogleSettings =
+            serde_json::from_value(connection.clone()).map_err(|error| RegistryError::Damaged(error.to_string()))?;
+        // Where Google is, the configuration says; an account keeps its own word only where it has one.
+        let setup = &self.google()?.setup;
+        if settings.base.is_empty() {
+            settings.base = setup.api.to_string();
+            settings.userinfo = setup.client.userinfo.to_string();
+            settings.plain_loopback = setup.client.plain_loopback;
+        }
+        let gate = self.gate(account, || Gate::new(settings.pace()));
+        let (http, world) = (self.http.clone(), Arc::clone(&self.world));
+        Ok((self.google_adapter)(GoogleParts { settings, bearer, http, gate, world }))
     }
 
     /// How an account of that kind and address is signed in to.

@@ -378,8 +378,8 @@ impl Lab {
             api: issuer.at("/people"),
         };
         let book = issuer.clone();
-        let open = move |parts: GoogleParts| -> Result<Box<dyn Provider>, _> {
-            Ok(Box::new(Book { bearer: parts.bearer, issuer: book.clone(), caps: Capabilities::everything() }))
+        let open = move |parts: GoogleParts| -> Box<dyn Provider> {
+            Box::new(Book { bearer: parts.bearer, issuer: book.clone(), caps: Capabilities::everything() })
         };
         let resolver = Arc::new(SystemResolver::new(Arc::new(System)).unwrap());
         let registry =

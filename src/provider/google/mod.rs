@@ -41,7 +41,7 @@ use super::{
 };
 use crate::card::field::{Field, FieldSet};
 use crate::clock::World;
-use crate::ids::{CollectionId, Token};
+use crate::ids::{CollectionId, GroupId, Token};
 use crate::sync::caps::{Capabilities, Ids, Membership, TokenPlace};
 use crate::sync::retry::Resend;
 use crate::sync::view::{RemoteRecord, RemoteRef};
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Google {
 
 impl Google {
     /// From stored settings. `gate` is the account's own, kept from run to run, made with [`GoogleSettings::pace`];
-    /// `bearer` its sign-in, for the scopes [`SCOPES`].
+    /// `bearer` its sign-in, for contacts (reading is enough where nothing is written) and for whose account it is.
     pub fn new(
         settings: GoogleSettings,
         bearer: Arc<dyn Bearer>,
@@ -99,9 +99,6 @@ impl Google {
         self.client.as_ref().map_err(|why| Fault::Settings(why.clone()))
     }
 }
-
-/// What a sign-in must ask for: contacts both ways, and whose account it is.
-pub const SCOPES: &[&str] = &["openid", "email", "https://www.googleapis.com/auth/contacts"];
 
 impl Client {
     /// Sends a request with a token; a token that is refused is asked for anew, once. An answer that says no is an answer,
@@ -192,6 +189,16 @@ impl Provider for Google {
     async fn groups(&self) -> Result<Vec<Group>, ProviderError> {
         let groups = async { self.client()?.groups().await }.await;
         groups.map_err(|fault| classify(fault, "looking for labels", Scope::Account))
+    }
+
+    async fn group_exists(&self, group: &GroupId) -> Result<Option<bool>, ProviderError> {
+        let all = async {
+            let all = self.client()?.groups().await?;
+            // "My Contacts" can't be deleted: an answer without any label says nothing.
+            if all.is_empty() { Err(Fault::Implausible("no labels at all")) } else { Ok(all) }
+        };
+        let all = all.await.map_err(|fault| classify(fault, "looking for the sync group", Scope::Account))?;
+        Ok(Some(all.iter().any(|one| one.id == *group)))
     }
 
     async fn changes(&self, of: &CollectionId, from: From<'_>) -> Result<Changes, ProviderError> {
