@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
 use crate::card::field::Field;
-use crate::ids::{RemoteId, Timestamp};
+use crate::ids::{RemoteId, Timestamp, Token};
 use crate::mutant;
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
 use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
@@ -100,7 +100,8 @@ impl Running<'_> {
 
     async fn pull_collection(&mut self, mut collection: CollectionState) -> Result<(), SyncError> {
         let mut relists = 0;
-        let mut named = matches!(collection.listing, Some((_, Some(_))));
+        let mut resumed = matches!(collection.listing, Some((_, Some(_))));
+        let mut named = resumed;
         let mut affected = BTreeSet::new();
         loop {
             self.keep_lease().await?;
@@ -156,7 +157,7 @@ impl Running<'_> {
                         }
                     }
                     collection.doubted = None;
-                    self.regroup(&collection, affected).await?;
+                    self.regroup(&collection, std::mem::take(&mut affected)).await?;
                     if std::mem::take(&mut self.unshown) {
                         // It may be the new place of a record that is gone from its old one.
                         (self.unfinished, self.doubtful) = (true, true);
@@ -167,10 +168,13 @@ impl Running<'_> {
                     collection.listing = None;
                     collection.cursor = cursor;
                     if !quiet {
-                        commit.changes.push(Change::PutCollection(self.account.id, collection));
+                        commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
                         self.store_all(commit, Vec::new()).await?;
                     }
-                    return Ok(());
+                    // What an earlier run began may be old by now: what changed since is asked for at once.
+                    if !std::mem::take(&mut resumed) || collection.cursor.is_none() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -510,16 +514,16 @@ impl Running<'_> {
         // A record that is new to us may be one that we knew under another id, which is gone by now.
         let new = |(seen, before): (&Seen, &Option<StoredSeen>)| match (seen, before.as_ref().map(|b| &b.seen)) {
             (Seen::Present(record), None | Some(Seen::Gone(_))) => {
-                record.uid.clone().map(|uid| (uid, record.at.id.clone()))
+                record.uid.clone().map(|uid| (uid, (record.at.id.clone(), record.token)))
             }
             _ => None,
         };
-        let new: BTreeMap<String, RemoteId> = seen.iter().zip(&before).filter_map(new).collect();
+        let new: BTreeMap<String, (RemoteId, Option<Token>)> = seen.iter().zip(&before).filter_map(new).collect();
         if !new.is_empty() {
             let uids: Vec<String> = new.keys().cloned().collect();
             for (uid, former) in self.store().gone_by_uid(self.account.id, &uids).await? {
-                if let Some(id) = new.get(&uid) {
-                    self.follow_former(&former, id, &mut commit, &mut effects).await?;
+                if let Some((id, token)) = new.get(&uid) {
+                    self.follow_former(&former, id, *token, &mut commit, &mut effects).await?;
                 }
             }
         }
@@ -560,7 +564,7 @@ impl Running<'_> {
         match seen {
             Seen::Present(record) => {
                 for former in self.formers(&record).await? {
-                    self.follow_former(&former, &record.at.id, commit, effects).await?;
+                    self.follow_former(&former, &record.at.id, record.token, commit, effects).await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)

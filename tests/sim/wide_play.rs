@@ -233,11 +233,10 @@ impl Play {
             Wide::Purge { days } => {
                 let before = self.world.people();
                 let _ = now(self.world.engine.purge(self.world.time().plus(-days * DAY)));
-                for person in before {
-                    let after = now(self.world.store.person(person.id)).unwrap().unwrap();
-                    if after.card == Card::default() {
-                        self.markers.retire(&person.card);
-                    }
+                if before != self.world.people() {
+                    // With whom is removed for good goes what the log kept of its records.
+                    let found = found(self);
+                    self.markers.keep(&found);
                 }
             }
             Wide::Backup => self.backup = self.world.driver.inner().copy(),
