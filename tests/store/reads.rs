@@ -307,6 +307,7 @@ pub(crate) async fn the_check_finds_what_does_not_agree(db: Db) {
         ("UPDATE dirty SET revision = 9", "a mark for a person"),
         ("UPDATE tallies SET n = 2", "its tallies differ"),
         ("DELETE FROM followers", "its followers differ"),
+        ("UPDATE in_sync SET people = 7", "people in sync that is not theirs"),
     ];
     for (damage, finding) in damages {
         let Db { store, driver, .. } = &db.another().await;

@@ -60,6 +60,12 @@ const RULES: &[(&str, &str)] = &[
          (SELECT 1 FROM seen s WHERE s.account = k.account AND s.remote = k.remote AND s.kind = 'present')",
     ),
     (
+        "a number of people in sync that is not theirs",
+        "SELECT a.id FROM accounts a WHERE COALESCE((SELECT n.people FROM in_sync n WHERE n.account = a.id), 0) <> \
+         (SELECT COUNT(*) FROM links l JOIN seen s ON s.account = l.account AND s.remote = l.remote \
+         WHERE l.account = a.id AND l.rank < 2 AND l.rank = 0 AND l.state = 'live' AND s.kind = 'present')",
+    ),
+    (
         "tallies of an operation that is not there",
         "SELECT t.op FROM tallies t WHERE NOT EXISTS (SELECT 1 FROM operations o WHERE o.id = t.op)",
     ),

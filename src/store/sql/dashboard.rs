@@ -179,11 +179,7 @@ pub(super) async fn counted(
         };
     }
     const COUNTS: [[&str; 2]; 5] = [
-        count!(
-            "SELECT COUNT(*) FROM links l JOIN seen s ON s.account = l.account AND s.remote = l.remote \
-             WHERE l.rank = 0 AND l.state = 'live' AND s.kind = 'present' AND ",
-            "l.account"
-        ),
+        count!("SELECT COALESCE(CAST(SUM(n.people) AS BIGINT), 0) FROM in_sync n WHERE ", "n.account"),
         count!("SELECT COUNT(*) FROM conflicts c WHERE NOT c.resolved AND ", "c.account"),
         count!("SELECT COUNT(*) FROM held h WHERE h.answer IS NULL AND ", "h.account"),
         count!("SELECT COUNT(*) FROM failures f WHERE ", "f.account"),
