@@ -122,6 +122,7 @@ pub(crate) async fn people_are_searched(db: Db) {
         ("mull z", vec![per(1), per(2)]),
         ("umlaut", vec![per(1)]),
         ("zoltan.muller@ex", vec![per(2)]),
+        ("zoltan.muller@example.com", vec![per(2)]),
         ("555-01", vec![per(1)]),
         ("+49 30 555 0100", vec![per(1)]),
         ("zoe 5550100", vec![per(1)]),
@@ -277,6 +278,22 @@ pub(crate) async fn counts_and_guard(db: Db) {
     assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
     assert_eq!(db.store.counted(Some(acc(2)), NOW).await.unwrap(), contactd::store::Counted::default());
 
+    // Added up by the hour, and with what comes late, it is the same.
+    db.store.add_up(NOW).await.unwrap();
+    assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
+    db.log(10, -5 * HOUR, vec![made(9)]).await;
+    db.log(11, -25 * HOUR, vec![made(9)]).await;
+    let counted = db.store.counted(Some(acc(1)), NOW).await.unwrap();
+    assert_eq!((counted.recent[0].remote.added, counted.recent[1].remote.added), (1, 3));
+    assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
+    for (minutes, added) in [(0, [1, 3, 3]), (19 * 60, [0, 3, 3]), (19 * 60 - 1, [1, 3, 3])] {
+        let later = NOW.plus(minutes * 60_000);
+        db.store.add_up(later).await.unwrap();
+        let one = db.store.counted(Some(acc(1)), later).await.unwrap();
+        assert_eq!(one.recent.map(|recent| recent.remote.added), added, "{minutes}");
+        assert_eq!(db.store.counted(None, later).await.unwrap(), one, "{minutes}");
+    }
+
     let guard = |hours: i64| db.store.guard_facts(acc(1), NOW.plus(-hours * HOUR));
     assert_eq!(guard(24).await.unwrap(), GuardFacts { live: 6, local: 0, remote: 0 });
     assert_eq!(guard(26).await.unwrap(), GuardFacts { live: 8, local: 1, remote: 1 });
@@ -307,6 +324,7 @@ pub(crate) async fn the_check_finds_what_does_not_agree(db: Db) {
         ("UPDATE dirty SET revision = 9", "a mark for a person"),
         ("UPDATE tallies SET n = 2", "its tallies differ"),
         ("DELETE FROM followers", "its followers differ"),
+        ("INSERT INTO hours (hour, side, kind, n) VALUES (0, 'local', 'added', 1)", "an hour whose sum"),
         ("UPDATE in_sync SET people = 7", "people in sync that is not theirs"),
     ];
     for (damage, finding) in damages {

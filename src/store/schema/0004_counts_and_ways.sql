@@ -15,3 +15,18 @@ CREATE INDEX persons_of_owner ON persons (owner, state, id, visible_to);
 CREATE INDEX persons_of_company ON persons (state, id) WHERE visible_to = 'company';
 CREATE INDEX followers_by_follower ON followers (follower, person);
 CREATE INDEX users_by_role ON users (role) WHERE role IS NOT NULL;
+
+-- What operations counted in an hour, of all accounts together, once nobody counts in it any more; and until when that was
+-- done (one row, or none). Not counted along with each operation, since all who sync at once would wait for one row.
+CREATE TABLE hours (
+    hour BIGINT NOT NULL,
+    side TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    n BIGINT NOT NULL,
+    PRIMARY KEY (hour, side, kind)
+) /*sqlite: WITHOUT ROWID */;
+CREATE TABLE hours_until (
+    one BIGINT PRIMARY KEY,
+    until BIGINT NOT NULL
+);
+CREATE INDEX tallies_by_time ON tallies (at, side, kind, n);

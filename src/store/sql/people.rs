@@ -1,17 +1,17 @@
 //! People, users, accounts: what is looked up by those who ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::driver::{Driver, Rows, Stmt};
+use super::super::driver::{Driver, Rows, Stmt, Value};
 use super::super::{Account, PersonQuery, StoreError};
 use super::access::{may_see, roles_above};
 use super::rows::{self, account_columns, link_columns};
 use super::words::{end_of, of_query};
 use super::{SqlStore, args, at_most};
 use crate::card::photo::Blob;
-use crate::crm::person::Person;
+use crate::crm::person::{Person, VisibleTo};
 use crate::crm::users::{Directory, Role, User};
-use crate::ids::{AccountId, PersonId};
+use crate::ids::{AccountId, PersonId, UserId};
 use crate::sync::view::Link;
 
 /// All users and roles.
@@ -147,6 +147,11 @@ const WORDS: usize = 4;
 /// People, in order of id.
 pub(super) async fn people(store: &SqlStore<impl Driver>, query: &PersonQuery) -> Result<Vec<Person>, StoreError> {
     let PersonQuery { viewer, text, owner, trashed, after, limit } = query;
+    if let (Some(viewer), None, None) = (viewer, text, owner)
+        && let Some(ways) = ways(store, *viewer).await?
+    {
+        return shown(store, query, *viewer, &ways).await;
+    }
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let mut args = args![*viewer, after, *owner];
     let words = text.as_deref().map(of_query);
@@ -170,4 +175,118 @@ pub(super) async fn people(store: &SqlStore<impl Driver>, query: &PersonQuery) -
     args.extend(args![at_most(*limit)]);
     let found = store.one(Stmt::new(sql, args)).await?;
     found.iter().map(|mut row| row.json()).collect()
+}
+
+/// Where the people stand whom somebody may see, in the words of [`crate::crm::access::decide`].
+struct Ways {
+    /// Whose people are seen whatever they say: one's own, and those of users whom one follows and so sees.
+    all_of: BTreeSet<String>,
+    /// Whose people are seen that are visible to the owner's role.
+    role_of: Vec<String>,
+    /// Whose people are seen that are visible to the owner's role and below.
+    below: Vec<String>,
+    /// Whether people are seen that are visible to the company.
+    company: bool,
+}
+
+/// More owners than that are not asked one by one: of all people, so many are seen then that one comes upon them soon.
+const OWNERS: usize = 64;
+
+const VIEWER: &str = "SELECT u.admin, u.restricted FROM users u WHERE u.id = $1 AND u.active";
+const FOLLOWED: &str = "SELECT w.followed FROM users u JOIN user_follows w ON w.follower = u.id \
+     WHERE u.id = $1 AND u.sees_followed LIMIT $2";
+const SAME_ROLE: &str = "SELECT o.id FROM users u JOIN users o ON o.role = u.role WHERE u.id = $1 LIMIT $2";
+const ROLES_ABOVE: &str =
+    concat!(roles_above!("$1"), " SELECT o.id FROM above b JOIN users o ON o.role = b.id LIMIT $2");
+
+/// Where to look for whom the user may see; `None` = everywhere.
+async fn ways(store: &SqlStore<impl Driver>, user: UserId) -> Result<Option<Ways>, StoreError> {
+    let mut batch = vec![Stmt::new(VIEWER, args![user])];
+    batch.extend([FOLLOWED, SAME_ROLE, ROLES_ABOVE].map(|sql| Stmt::new(sql, args![user, at_most(OWNERS + 1)])));
+    let answers = store.run(batch).await?;
+    let [viewer, owners @ ..] = answers.as_slice() else {
+        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+    };
+    let (mut all_of, nobody) = (BTreeSet::new(), Vec::new());
+    let Some(mut row) = viewer.first() else {
+        return Ok(Some(Ways { all_of, role_of: nobody.clone(), below: nobody, company: false }));
+    };
+    let (admin, restricted) = (row.bool()?, row.bool()?);
+    if admin {
+        return Ok(None);
+    }
+    all_of.insert(user.to_string());
+    if restricted {
+        return Ok(Some(Ways { all_of, role_of: nobody.clone(), below: nobody, company: false }));
+    }
+    let ids = |rows: &Rows| rows.iter().map(|mut row| Ok(row.text()?.to_owned())).collect::<Result<Vec<_>, StoreError>>();
+    let [followed, role_of, below] = owners else {
+        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+    };
+    let (followed, role_of, below) = (ids(followed)?, ids(role_of)?, ids(below)?);
+    if [&followed, &role_of, &below].into_iter().any(|owners| owners.len() > OWNERS) {
+        return Ok(None);
+    }
+    all_of.extend(followed);
+    Ok(Some(Ways { all_of, role_of, below, company: true }))
+}
+
+/// The first of each way, by id alone, so that the indexes answer: `$1` the state, `$2` after whom.
+const OWNED: &str =
+    "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.owner = $3 ORDER BY p.id LIMIT $4";
+const OWNED_AND_VISIBLE: &str = "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.owner = $3 \
+     AND p.visible_to = $4 ORDER BY p.id LIMIT $5";
+const COMPANY: &str = "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.visible_to = 'company' \
+     ORDER BY p.id LIMIT $3";
+const FOLLOWING: &str = "SELECT f.person FROM followers f JOIN persons p ON p.id = f.person WHERE p.state = $1 \
+     AND f.person > $2 AND f.follower = $3 ORDER BY f.person LIMIT $4";
+/// What the ways have found is shown if the policy itself, at that moment, says so.
+const SHOWN: &str = concat!(
+    roles_above!("$1"),
+    " SELECT p.id, p.doc FROM persons p WHERE p.state = $2 AND p.id IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+     $14, $15, $16, $17, $18) AND ",
+    may_see!("$1")
+);
+const AT_ONCE: usize = 16;
+
+/// Those whom the user may see, way by way: who sees few of many is not made to wait for all of them to be looked at.
+async fn shown(
+    store: &SqlStore<impl Driver>,
+    query: &PersonQuery,
+    viewer: UserId,
+    ways: &Ways,
+) -> Result<Vec<Person>, StoreError> {
+    let state = if query.trashed { "trashed" } else { "live" };
+    let after = query.after.map(|id| id.to_string()).unwrap_or_default();
+    let head = |more: Vec<Value>| args![state, after.as_str()].into_iter().chain(more).collect::<Vec<_>>();
+    let limit = at_most(query.limit);
+    let mut batch = vec![Stmt::new(FOLLOWING, head(args![viewer, limit]))];
+    batch.extend(ways.all_of.iter().map(|owner| Stmt::new(OWNED, head(args![owner.as_str(), limit]))));
+    for (owners, visible_to) in [(&ways.role_of, VisibleTo::OwnerRole), (&ways.below, VisibleTo::OwnerRoleAndBelow)] {
+        let of = |owner: &String| {
+            Stmt::new(OWNED_AND_VISIBLE, head(args![owner.as_str(), visible_to.as_str(), limit]))
+        };
+        batch.extend(owners.iter().filter(|owner| !ways.all_of.contains(*owner)).map(of));
+    }
+    if ways.company {
+        batch.push(Stmt::new(COMPANY, head(args![limit])));
+    }
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for rows in &store.run(batch).await? {
+        for mut row in rows.iter() {
+            found.insert(row.text()?.to_owned());
+        }
+    }
+    let found: Vec<String> = found.into_iter().take(query.limit).collect();
+    let page = |ids: &[String]| {
+        let last = ids.last().cloned().unwrap_or_default();
+        let ids = ids.iter().cloned().chain(std::iter::repeat(last)).take(AT_ONCE);
+        Stmt::new(SHOWN, args![viewer, state].into_iter().chain(ids.map(Value::from)).collect())
+    };
+    let answers = store.run(found.chunks(AT_ONCE).map(page).collect()).await?;
+    let mut people: BTreeMap<String, Person> = BTreeMap::new();
+    for mut row in answers.iter().flat_map(Rows::iter) {
+        people.insert(row.text()?.to_owned(), row.json()?);
+    }
+    Ok(people.into_values().collect())
 }
