@@ -14,7 +14,8 @@ use contactd::ids::{
     AccountId, CollectionId, Etag, LinkId, OpId, PersonId, RemoteId, Revision, RoleId, RunId, Timestamp, UserId,
 };
 use contactd::store::{
-    Account, AccountState, Change, CollectionState, Commit, Conflict, Counts, HeldDeletion, Run, Store, SubjectKey, Tally,
+    Account, AccountState, Change, CollectionState, Commit, Conflict, Counts, HeldDeletion, Run, Store, SubjectKey,
+    Tally,
 };
 use contactd::sync::operation::{self, Actor, Effect, Operation, PersonChange};
 use contactd::sync::plan::{About, Clash, Deletion, Side};
@@ -93,7 +94,11 @@ pub(crate) async fn fill(store: Arc<dyn Store>, company: Company, at_once: u64) 
     people_who_sync(&*store, company).await;
     for page in 0..company.each().div_ceil(PAGE) {
         all(&store, at_once, accounts, move |store, n| async move { import(&*store, company, n, page).await }).await;
-        eprintln!("{} people after {:.0} s", accounts * ((page + 1) * PAGE).min(company.each()), begun.elapsed().as_secs_f64());
+        eprintln!(
+            "{} people after {:.0} s",
+            accounts * ((page + 1) * PAGE).min(company.each()),
+            begun.elapsed().as_secs_f64()
+        );
     }
     all(&store, at_once, accounts, move |store, n| async move { a_month(&*store, company, n).await }).await;
     eprintln!("and a month of syncs, after {:.0} s", begun.elapsed().as_secs_f64());
@@ -133,7 +138,8 @@ async fn people_who_sync(store: &dyn Store, company: Company) {
     };
     let mut changes: Vec<Change> = (0..teams).map(|n| Change::PutRole(role(n))).collect();
     for n in 0..accounts {
-        let followed = (1..=3).map(|by| company.user((n + by * 7) % accounts)).filter(|other| *other != company.user(n));
+        let followed =
+            (1..=3).map(|by| company.user((n + by * 7) % accounts)).filter(|other| *other != company.user(n));
         changes.push(Change::PutUser(User {
             id: company.user(n),
             name: format!("User {n}"),
@@ -159,16 +165,19 @@ async fn people_who_sync(store: &dyn Store, company: Company) {
             synced: None,
             revision: Revision(0),
         })));
-        changes.push(Change::PutCollection(company.account(n), CollectionState {
-            id: CollectionId::from("book"),
-            name: "Contacts".to_owned(),
-            writable: true,
-            cursor: None,
-            generation: 1,
-            listing: None,
-            listed: true,
-            doubted: None,
-        }));
+        changes.push(Change::PutCollection(
+            company.account(n),
+            CollectionState {
+                id: CollectionId::from("book"),
+                name: "Contacts".to_owned(),
+                writable: true,
+                cursor: None,
+                generation: 1,
+                listing: None,
+                listed: true,
+                doubted: None,
+            },
+        ));
     }
     let mut changes = changes.into_iter().peekable();
     while changes.peek().is_some() {
@@ -190,12 +199,20 @@ async fn import(store: &dyn Store, company: Company, n: u64, page: u64) {
         let raw = Some(format!("{card:?}").into_bytes());
         let at = RemoteRef { collection: CollectionId::from("book"), id: remote(k), etag: Some(Etag::from("1")) };
         let uid = Some(format!("uid-{n}-{k}"));
-        let record = RemoteRecord { at, body: card, groups: Groups::new(), modified: None, token: None, uid, formerly: Vec::new(), raw };
+        let record = RemoteRecord {
+            at,
+            body: card,
+            groups: Groups::new(),
+            modified: None,
+            token: None,
+            uid,
+            formerly: Vec::new(),
+            raw,
+        };
         (Seen::Present(record), Default::default())
     };
     let rows = some().map(row).collect();
-    let observe =
-        Change::Observe { account, collection: CollectionId::from("book"), generation: 1, rows, echo: false };
+    let observe = Change::Observe { account, collection: CollectionId::from("book"), generation: 1, rows, echo: false };
     put(store, company, vec![observe], None).await;
 
     let (mut changes, mut effects) = (Vec::new(), Vec::new());

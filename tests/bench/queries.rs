@@ -82,7 +82,8 @@ pub(crate) async fn ask_all(spy: &Arc<Spy>, store: &SqlStore<Arc<Spy>>, company:
     let late: PersonId = company.person(company.accounts() - 1, 700);
     let person = company.person(n, 7);
     let viewers: [UserId; 2] = [company.user(company.accounts() / 3 * 2), company.user(1)];
-    let people = |query: PersonQuery| async move { store.people(&PersonQuery { limit: SHOWN, ..query }).await.unwrap().len() };
+    let people =
+        |query: PersonQuery| async move { store.people(&PersonQuery { limit: SHOWN, ..query }).await.unwrap().len() };
     let all = PersonQuery::default;
 
     ask!("dashboard, one account", store.counted(Some(account), now).await.map(|_| 1).unwrap());
@@ -92,14 +93,26 @@ pub(crate) async fn ask_all(spy: &Arc<Spy>, store: &SqlStore<Arc<Spy>>, company:
     ask!("people, first page", people(all()).await);
     ask!("people, late page", people(PersonQuery { after: Some(late), ..all() }).await);
     ask!("people of an owner", people(PersonQuery { owner: Some(owner), ..all() }).await);
-    ask!("people of an owner, late page", people(PersonQuery { owner: Some(owner), after: Some(company.person(n, 800)), ..all() }).await);
+    ask!(
+        "people of an owner, late page",
+        people(PersonQuery { owner: Some(owner), after: Some(company.person(n, 800)), ..all() }).await
+    );
     ask!("trash, first page", people(PersonQuery { trashed: true, ..all() }).await);
     ask!("trash, late page", people(PersonQuery { trashed: true, after: Some(late), ..all() }).await);
     ask!("people, for a user", people(PersonQuery { viewer: Some(viewers[0]), ..all() }).await);
-    ask!("people, for a user, late page", people(PersonQuery { viewer: Some(viewers[0]), after: Some(late), ..all() }).await);
+    ask!(
+        "people, for a user, late page",
+        people(PersonQuery { viewer: Some(viewers[0]), after: Some(late), ..all() }).await
+    );
     ask!("people, for a restricted user", people(PersonQuery { viewer: Some(viewers[1]), ..all() }).await);
-    ask!("people, restricted, late page", people(PersonQuery { viewer: Some(viewers[1]), after: Some(late), ..all() }).await);
-    ask!("people of an owner, for a user", people(PersonQuery { viewer: Some(viewers[0]), owner: Some(owner), ..all() }).await);
+    ask!(
+        "people, restricted, late page",
+        people(PersonQuery { viewer: Some(viewers[1]), after: Some(late), ..all() }).await
+    );
+    ask!(
+        "people of an owner, for a user",
+        people(PersonQuery { viewer: Some(viewers[0]), owner: Some(owner), ..all() }).await
+    );
     ask!("trash, for a user", people(PersonQuery { viewer: Some(viewers[0]), trashed: true, ..all() }).await);
     let find = |text: &str, viewer| PersonQuery { text: Some(text.to_owned()), viewer, ..all() };
     let whole = store.person(person).await.unwrap().unwrap().card;

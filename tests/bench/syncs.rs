@@ -26,7 +26,9 @@ pub(crate) async fn quiet(arguments: &Arguments) -> bool {
     let each = arguments.people.unwrap_or(accounts * 10) / accounts;
     let bench = Bench::new(arguments, "quiet", accounts, each).await;
     bench.all_once(2, "start").await;
-    println!("| store | accounts, contacts of each | workers | accounts a second | CPU an account |\n| --- | --- | --- | --- | --- |");
+    println!(
+        "| store | accounts, contacts of each | workers | accounts a second | CPU an account |\n| --- | --- | --- | --- | --- |"
+    );
     for workers in &arguments.workers {
         let took = bench.all_once(*workers, "schedule").await;
         println!(
@@ -44,7 +46,9 @@ pub(crate) async fn quiet(arguments: &Arguments) -> bool {
 pub(crate) async fn first(arguments: &Arguments) -> bool {
     let accounts = arguments.accounts.unwrap_or(1);
     let each = arguments.people.unwrap_or(10_000) / accounts;
-    println!("| store | accounts, contacts of each | workers | contacts a second | CPU a contact |\n| --- | --- | --- | --- | --- |");
+    println!(
+        "| store | accounts, contacts of each | workers | contacts a second | CPU a contact |\n| --- | --- | --- | --- | --- |"
+    );
     for workers in &arguments.workers {
         if *workers > accounts {
             continue;

@@ -237,10 +237,8 @@ macro_rules! sums {
 }
 const TALLIES: &str = sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.account = $4");
 /// Of all accounts: what is not in whole hours yet, what is, and what is of the hour in which a span begins.
-const NOT_IN_HOURS: &str = sums!(
-    "t.at > ",
-    "tallies t WHERE t.at > $3 AND t.at >= COALESCE((SELECT MAX(d.until) FROM hours_until d), 0)"
-);
+const NOT_IN_HOURS: &str =
+    sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.at >= COALESCE((SELECT MAX(d.until) FROM hours_until d), 0)");
 const IN_HOURS: &str = sums!("t.hour >= ", "hours t WHERE t.hour >= $3");
 const IN_PART: &str = "SELECT t.side, t.kind, CAST(SUM(t.n) AS BIGINT) FROM tallies t WHERE t.at > $1 AND t.at < $2 \
      AND t.at < COALESCE((SELECT MAX(d.until) FROM hours_until d), 0) GROUP BY t.side, t.kind";

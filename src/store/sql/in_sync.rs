@@ -28,8 +28,7 @@ macro_rules! added {
     };
 }
 /// `$1` is there for the sake of one form of arguments.
-const KNOWN: &str =
-    concat!("SELECT l.id FROM links l WHERE CAST($1 AS TEXT) IS NOT NULL AND l.id IN (", many!(), ")");
+const KNOWN: &str = concat!("SELECT l.id FROM links l WHERE CAST($1 AS TEXT) IS NOT NULL AND l.id IN (", many!(), ")");
 const LINKS_OUT: &str = concat!(
     "INSERT INTO in_sync (account, people) SELECT l.account, -COUNT(*) FROM links l \
      JOIN seen s ON s.account = l.account AND s.remote = l.remote WHERE CAST($1 AS TEXT) IS NOT NULL AND l.id IN (",
