@@ -159,6 +159,53 @@ pub(crate) async fn people_are_searched(db: Db) {
     assert_eq!(db.store.check().await.unwrap(), Vec::<String>::new());
 }
 
+pub(crate) async fn words_that_many_have_find_them_all(db: Db) {
+    const ALL: u64 = 1700;
+    let db = db.with_account().await;
+    db.put([Change::PutUser(user(2))]).await;
+    // Every second one is of user 2, every seventh in the trash, and one in a hundred has another name besides.
+    let one = |n: u64| {
+        let mut one = person(n, 1 + n % 2, card("Ann", &format!("Lee{n}")));
+        one.card.middle = n.is_multiple_of(100).then(|| "Rare".to_owned());
+        if n.is_multiple_of(7) {
+            one.state = PersonState::Trashed { at: NOW, by: None };
+        }
+        one
+    };
+    let all: Vec<_> = (1..=ALL).map(one).collect();
+    for some in all.chunks(500) {
+        db.put(some.iter().cloned().map(put_person)).await;
+    }
+    for text in ["ann", "lee", "a l", "ann rare", "rare", "lee17", "ann ann lee99"] {
+        for viewer in [None, Some(usr(1))] {
+            for trashed in [false, true] {
+                let words: Vec<&str> = text.split(' ').collect();
+                let has = |n: u64, word: &str| {
+                    let name = format!("lee{n}");
+                    "ann".starts_with(word) || name.starts_with(word) || (n.is_multiple_of(100) && word == "rare")
+                };
+                let expected = all.iter().zip(1..).filter(|(_, n)| {
+                    let (n, mine): (u64, bool) = (*n, viewer.is_none() || n % 2 == 0);
+                    mine && n.is_multiple_of(7) == trashed && words.iter().all(|word| has(n, word))
+                });
+                let expected: Vec<PersonId> = expected.map(|(person, _)| person.id).collect();
+                let text = Some(text.to_owned());
+                let mut query = PersonQuery { viewer, text, trashed, limit: 90, ..PersonQuery::default() };
+                let mut found = Vec::new();
+                loop {
+                    let page = db.store.people(&query).await.unwrap();
+                    query.after = page.last().map(|last| last.id);
+                    found.extend(page.iter().map(|person| person.id));
+                    if page.len() < query.limit {
+                        break;
+                    }
+                }
+                assert_eq!(found, expected, "{query:?}");
+            }
+        }
+    }
+}
+
 fn trashed(n: u64, link: Option<u64>) -> Effect {
     Effect::Person { person: per(n), link: link.map(lnk), change: PersonChange::Trashed }
 }
