@@ -331,7 +331,8 @@ const FOLLOWING: &str = "SELECT f.person FROM followers f JOIN persons p ON p.id
 const SHOWN: &str = concat!(
     roles_above!("$1"),
     " SELECT p.id, p.doc FROM persons p WHERE p.state = $2 AND p.id IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-     $14, $15, $16, $17, $18) AND (CAST($19 AS TEXT) IS NULL OR p.owner = $19) AND (CAST($1 AS TEXT) IS NULL OR ",
+     $14, $15, $16, $17, $18) AND (CAST($19 AS TEXT) IS NULL OR p.owner = $19) AND (",
+    "CAST($1 AS TEXT) IS NULL OR ",
     may_see!("$1"),
     ")"
 );
