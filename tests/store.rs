@@ -14,6 +14,8 @@ mod handles;
 mod postgres_of_ones_own;
 #[path = "store/reads.rs"]
 mod reads;
+#[path = "store/tls.rs"]
+mod tls;
 #[path = "store/view.rs"]
 mod view;
 #[path = "store/writes.rs"]
