@@ -225,7 +225,10 @@ async fn found(
             }
         }
     }
-    let mut listing = PersonQuery { text: None, limit: query.limit.saturating_mul(2).max(AT_ONCE), ..query.clone() };
+    // Each page of what somebody may see is put together from many places: rather few and large ones.
+    let times = if query.viewer.is_some() { 8 } else { 2 };
+    let limit = query.limit.saturating_mul(times).clamp(AT_ONCE, 2000);
+    let mut listing = PersonQuery { text: None, limit, ..query.clone() };
     while people.len() < query.limit {
         let page = listed(store, &listing).await?;
         let Some(last) = page.last() else { break };
@@ -322,7 +325,7 @@ async fn ways(store: &SqlStore<impl Driver>, user: UserId) -> Result<Option<Ways
 const OWNED: &str =
     "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.owner = $3 ORDER BY p.id LIMIT $4";
 const OWNED_AND_VISIBLE: &str = "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.owner = $3 \
-     AND p.visible_to = $4 ORDER BY p.id LIMIT $5";
+     AND p.visible_to = $4 AND p.visible_to <> 'owner' ORDER BY p.id LIMIT $5";
 const COMPANY: &str = "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.visible_to = 'company' \
      ORDER BY p.id LIMIT $3";
 const FOLLOWING: &str = "SELECT f.person FROM followers f JOIN persons p ON p.id = f.person WHERE p.state = $1 \
