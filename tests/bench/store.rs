@@ -173,7 +173,7 @@ async fn queries(arguments: &Arguments) -> bool {
             fill::fill(Arc::clone(&store) as Arc<dyn Store>, company, at_once).await;
             if !arguments.sqlite {
                 // As the server does by itself a little later.
-                sql(&format!("SET search_path = {}; VACUUM ANALYZE", place.schema)).await;
+                sql("VACUUM ANALYZE").await;
             }
         }
     }
