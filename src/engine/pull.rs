@@ -152,7 +152,9 @@ impl Running<'_> {
                         if !named && self.doubts(&mut collection).await? {
                             return Ok(());
                         }
-                        if self.sweep(&collection, started).await? {
+                        // Nor is a cursor worth anything from a listing that left out the card of the sync group: who is in
+                        // it would never be told.
+                        if self.sweep(&collection, started).await? || self.lacks_group() {
                             cursor = None;
                         }
                     }
@@ -433,7 +435,9 @@ impl Running<'_> {
     /// Says whether there is something that it did not name and that was written too lately for this to mean anything: then
     /// its cursor is worth nothing, since it may never tell that this was deleted before.
     async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<bool, SyncError> {
-        let written_before = started.plus(-self.provider.capabilities().settle);
+        // Where reads don't lag, whatever is stored would have been named; so it is no matter what clocks say.
+        let settle = self.provider.capabilities().settle;
+        let written_before = if settle == 0 { Timestamp(i64::MAX) } else { started.plus(-settle) };
         let batch = self.fetch_batch();
         let mut after: Option<RemoteId> = None;
         let mut affected = BTreeSet::new();
