@@ -14,6 +14,8 @@ mod handles;
 mod postgres_of_ones_own;
 #[path = "store/reads.rs"]
 mod reads;
+#[path = "store/tls.rs"]
+mod tls;
 #[path = "store/view.rs"]
 mod view;
 #[path = "store/writes.rs"]
@@ -57,11 +59,13 @@ macro_rules! on {
                 accounts_are_unique,
                 two_who_change_an_account_do_not_lose_one_another,
                 leases_of_the_dead_are_freed,
+                people_in_sync_are_counted_along,
             ],
             reads: [
                 listings_and_what_they_lack,
                 identities_and_refinding,
                 people_are_searched,
+                words_that_many_have_find_them_all,
                 runs_operations_and_history,
                 counts_and_guard,
                 the_check_finds_what_does_not_agree,

@@ -1,4 +1,5 @@
-//! What can be looked at without a daemon: the configuration, the key, the store's file, and who may read what.
+//! What can be looked at without a daemon: the configuration, the key, the store's file or database, and who may read
+//! what.
 //!
 //! Owns: the checks of `contactd doctor` that need no answer from a daemon. Must not: change or create anything that the
 //! daemon owns: a key or a store made by the wrong user would keep it from starting.
@@ -9,9 +10,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::store::with_password;
 use crate::api::types::Check;
 use crate::config::{self, Config, ConfigError, StoreUrl};
 use crate::seal::{KeyError, Keyring};
+use crate::store::StoreError;
+use crate::store::copy::Catalog as _;
+use crate::store::postgres::{Postgres, PostgresSettings, Purpose};
+use crate::store::sql::SqlStore;
 use crate::telemetry;
 
 /// So much must fit beside the store for it to be of use.
@@ -48,11 +54,11 @@ pub fn from_here(config: &Config, runs: bool) -> Vec<Check> {
             check("store folder", folder(store)),
         ],
         StoreUrl::Postgres(_) if runs => return vec![google],
-        // Whether something is in it, only the database can say.
-        url @ StoreUrl::Postgres(_) => vec![
-            check("key file", key(key_file, false)),
-            check("store", Ok(format!("{url:?}; `contactd store check` asks it"))),
-        ],
+        StoreUrl::Postgres(settings) => {
+            let store = database(settings, config);
+            let key = key(key_file, store.as_ref().is_ok_and(|(_, has_store)| *has_store));
+            vec![check("key file", key), check("store", store.map(|(says, _)| says))]
+        }
     };
     checks.push(google);
     checks.push(check("control socket", socket(&config.control.socket)));
@@ -80,6 +86,42 @@ fn key(path: &Path, store_exists: bool) -> Result<String, String> {
         }
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// What the database says, asked as the daemon would ask it, and whether a store is in it. Nothing is made or changed.
+fn database(settings: &PostgresSettings, config: &Config) -> Result<(String, bool), String> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let settings = with_password(settings, &config.store.password_file, credentials.as_deref());
+    let settings = settings.map_err(|error| error.to_string())?;
+    let asked = async {
+        let database = Postgres::open(&settings, 1, Purpose::Share).await?;
+        if !database.tables().await?.contains_key("schema_version") {
+            return Ok((format!("{settings} answers; the store in it is made at the first start"), false));
+        }
+        SqlStore::as_it_is(database).await.map(|_| (format!("{settings} answers, and has the store"), true))
+    };
+    // A thread of its own: whoever asks may be at work for a runtime already.
+    let answered = std::thread::scope(|scope| {
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map_err(|error| StoreError::Broken(error.to_string())).and_then(|runtime| runtime.block_on(asked))
+        };
+        scope.spawn(ask).join()
+    });
+    let answered =
+        answered.unwrap_or_else(|_| Err(StoreError::Broken("it could not be asked; please report it".to_owned())));
+    answered.map_err(|error| {
+        let says = error.to_string();
+        let more = if says.contains("does not support TLS") {
+            "; it speaks no TLS, which store.url wants: set `ssl = on` there, or say ?sslmode=disable if the way to it is safe"
+        } else if says.contains("certificate") {
+            "; store.url must name the host as its certificate does, and with an authority of your own say whose it is: \
+             ?sslrootcert=/path/to/ca.pem"
+        } else {
+            ""
+        };
+        format!("{settings}: {says}{more}")
+    })
 }
 
 fn file(path: &Path) -> Result<String, String> {

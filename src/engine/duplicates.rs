@@ -99,6 +99,10 @@ impl Engine {
                         two people with `contactd people merge`";
             return Err(Refusal::Cannot(says.to_owned()));
         }
+        if self.store.intents(account).await?.iter().any(|intent| intent.person == person) {
+            let says = "whether an earlier send of this person landed is not known yet; sync the account, then merge";
+            return Err(Refusal::Cannot(says.to_owned()));
+        }
         self.holding([account].into(), turns, async {
             let mut commit = Commit::new(None, self.now());
             commit.expect.push(Expect::Unlinked(account, remote.clone()));

@@ -8,7 +8,7 @@ use super::{Running, SyncError};
 use crate::ids::{GroupId, RemoteId};
 use crate::sync::caps;
 use crate::sync::settings::Scope;
-use crate::sync::view::{Groups, Roster};
+use crate::sync::view::{Groups, Roster, Seen};
 
 /// The account's groups that list their members.
 #[derive(Default)]
@@ -108,6 +108,15 @@ impl Running<'_> {
             self.membership = Membership::new(self.store().rosters(self.account.id).await?);
         }
         Ok(())
+    }
+
+    /// Whether the sync group has a card of its own which no listing has shown yet.
+    pub(super) fn lacks_group(&self) -> bool {
+        let Scope::Group(group) = &self.account.settings.scope else { return false };
+        let due = |seen: &Seen| matches!(seen, Seen::Roster(roster) if roster.group == *group);
+        self.provider.capabilities().membership == caps::Membership::Roster
+            && self.membership.of_group(group).is_none()
+            && !self.rosters_due.iter().any(due)
     }
 
     /// Whether a record in these groups takes part.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Running, SyncError};
 use crate::card::normalize;
-use crate::ids::RemoteId;
+use crate::ids::{RemoteId, Token};
 use crate::provider::Fetched;
 use crate::store::{Change, Commit, SubjectKey};
 use crate::sync::diff::Diff;
@@ -38,6 +38,7 @@ impl Running<'_> {
         &mut self,
         former: &RemoteId,
         now: &RemoteId,
+        token: Option<Token>,
         commit: &mut Commit,
         effects: &mut Vec<Effect>,
     ) -> Result<(), SyncError> {
@@ -45,12 +46,26 @@ impl Running<'_> {
             return Ok(());
         }
         let keys = [SubjectKey::Record(former.clone()), SubjectKey::Record(now.clone())];
-        let mut links = self.store().subjects(self.account.id, &keys).await?.into_iter().map(|subject| subject.link);
-        let (moves, stays) = (links.next().flatten(), links.next().flatten());
+        let mut subjects = self.store().subjects(self.account.id, &keys).await?.into_iter();
+        let before = subjects.next().unwrap_or_default();
+        let (moves, stays) = (before.link, subjects.next().and_then(|subject| subject.link));
+        // Under its former id it is nobody any more, whether or not the provider says that too.
+        if let Some(at) = before.seen.as_ref().and_then(|stored| stored.seen.at()) {
+            commit.changes.push(Change::Observe {
+                account: self.account.id,
+                collection: at.collection.clone(),
+                generation: self.generation(&at.collection).await?,
+                rows: vec![(Seen::Gone(former.clone()), BTreeMap::new())],
+                echo: false,
+            });
+        }
         let Some(mut link) = moves.filter(|l| l.remote.as_ref() == Some(former)) else { return Ok(()) };
         let speaks = |other: &Link| other.id != link.id && other.state.is_open() && other.remote.as_ref() == Some(now);
         let comes = |change: &Change| matches!(change, Change::PutLink(other) if speaks(other));
-        if link.state.is_open() && (stays.as_ref().is_some_and(speaks) || commit.changes.iter().any(comes)) {
+        // One that we are just making is spoken for, too.
+        let made = token.is_some_and(|token| link.token != Some(token) && self.creating.contains(&token));
+        let taken = made || stays.as_ref().is_some_and(speaks) || commit.changes.iter().any(comes);
+        if link.state.is_open() && taken {
             let state = Diff::new(Some(link.state), Some(LinkState::Unlinked));
             effects.push(Effect::Link { link: link.id, account: link.account, person: link.person, state });
             link.state = LinkState::Unlinked;

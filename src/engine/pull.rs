@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
 use crate::card::field::Field;
-use crate::ids::{RemoteId, Timestamp};
+use crate::ids::{RemoteId, Timestamp, Token};
 use crate::mutant;
 use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
 use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
@@ -114,7 +114,8 @@ impl Running<'_> {
 
     async fn pull_collection(&mut self, mut collection: CollectionState) -> Result<(), SyncError> {
         let mut relists = 0;
-        let mut named = matches!(collection.listing, Some((_, Some(_))));
+        let mut resumed = matches!(collection.listing, Some((_, Some(_))));
+        let mut named = resumed;
         let mut affected = BTreeSet::new();
         loop {
             self.keep_lease().await?;
@@ -122,7 +123,7 @@ impl Running<'_> {
             // gone by now, and its cursor will not tell.
             if collection.cursor.is_none() && !matches!(collection.listing, Some((_, Some(_)))) {
                 self.same_mailbox().await?;
-                self.group_stands().await?;
+                Box::pin(self.group_stands()).await?;
                 collection.generation += i64::from(!mutant::on("pull.go_on_under_the_old_generation"));
                 collection.listing = Some((self.now(), None));
                 let mut commit = self.commit();
@@ -166,12 +167,14 @@ impl Running<'_> {
                         if !named && self.doubts(&mut collection).await? {
                             return Ok(());
                         }
-                        if self.sweep(&collection, started).await? {
+                        // Nor is a cursor worth anything from a listing that left out the card of the sync group: who is in
+                        // it would never be told.
+                        if self.sweep(&collection, started).await? || self.lacks_group() {
                             cursor = None;
                         }
                     }
                     collection.doubted = None;
-                    self.regroup(&collection, affected).await?;
+                    self.regroup(&collection, std::mem::take(&mut affected)).await?;
                     if std::mem::take(&mut self.unshown) {
                         // It may be the new place of a record that is gone from its old one.
                         (self.unfinished, self.doubtful) = (true, true);
@@ -182,10 +185,13 @@ impl Running<'_> {
                     collection.listing = None;
                     collection.cursor = cursor;
                     if !quiet {
-                        commit.changes.push(Change::PutCollection(self.account.id, collection));
+                        commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
                         self.store_all(commit, Vec::new()).await?;
                     }
-                    return Ok(());
+                    // What an earlier run began may be old by now: what changed since is asked for at once.
+                    if !std::mem::take(&mut resumed) || collection.cursor.is_none() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -264,7 +270,7 @@ impl Running<'_> {
                 if part.is_empty() {
                     break;
                 }
-                let part = self.confirm_recent(part).await?;
+                let part = Box::pin(self.confirm_recent(part)).await?;
                 self.observe(collection, part, affected).await?;
             }
         }
@@ -444,7 +450,9 @@ impl Running<'_> {
     /// Says whether there is something that it did not name and that was written too lately for this to mean anything: then
     /// its cursor is worth nothing, since it may never tell that this was deleted before.
     async fn sweep(&mut self, collection: &CollectionState, started: Timestamp) -> Result<bool, SyncError> {
-        let written_before = started.plus(-self.provider.capabilities().settle);
+        // Where reads don't lag, whatever is stored would have been named; so it is no matter what clocks say.
+        let settle = self.provider.capabilities().settle;
+        let written_before = if settle == 0 { Timestamp(i64::MAX) } else { started.plus(-settle) };
         let batch = self.fetch_batch();
         let mut after: Option<RemoteId> = None;
         let mut affected = BTreeSet::new();
@@ -524,7 +532,7 @@ impl Running<'_> {
             _ => false,
         };
         if !self.group_stood && seen.iter().zip(&before).any(leaves) {
-            self.group_stands().await?;
+            Box::pin(self.group_stands()).await?;
         }
         let mut commit = self.commit();
         let mut effects = Vec::new();
@@ -538,16 +546,16 @@ impl Running<'_> {
         // A record that is new to us may be one that we knew under another id, which is gone by now.
         let new = |(seen, before): (&Seen, &Option<StoredSeen>)| match (seen, before.as_ref().map(|b| &b.seen)) {
             (Seen::Present(record), None | Some(Seen::Gone(_))) => {
-                record.uid.clone().map(|uid| (uid, record.at.id.clone()))
+                record.uid.clone().map(|uid| (uid, (record.at.id.clone(), record.token)))
             }
             _ => None,
         };
-        let new: BTreeMap<String, RemoteId> = seen.iter().zip(&before).filter_map(new).collect();
+        let new: BTreeMap<String, (RemoteId, Option<Token>)> = seen.iter().zip(&before).filter_map(new).collect();
         if !new.is_empty() {
             let uids: Vec<String> = new.keys().cloned().collect();
             for (uid, former) in self.store().gone_by_uid(self.account.id, &uids).await? {
-                if let Some(id) = new.get(&uid) {
-                    self.follow_former(&former, id, &mut commit, &mut effects).await?;
+                if let Some((id, token)) = new.get(&uid) {
+                    self.follow_former(&former, id, *token, &mut commit, &mut effects).await?;
                 }
             }
         }
@@ -588,7 +596,7 @@ impl Running<'_> {
         match seen {
             Seen::Present(record) => {
                 for former in self.formers(&record).await? {
-                    self.follow_former(&former, &record.at.id, commit, effects).await?;
+                    self.follow_former(&former, &record.at.id, record.token, commit, effects).await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)

@@ -42,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long after one purge of the trash the next one comes, in ms.
 const PURGE_EVERY: i64 = 24 * 60 * 60 * 1000;
+/// How often the store adds up what was counted, in ms.
+const ADD_UP_EVERY: i64 = 60 * 60 * 1000;
 
 /// Everything that can wake the scheduler.
 enum Wake {
@@ -212,6 +214,8 @@ pub struct Scheduler {
     read: Option<Timestamp>,
     /// When the trash was last purged.
     purged: Option<Timestamp>,
+    /// When the store last added up what was counted.
+    added_up: Option<Timestamp>,
     /// Becomes true when runs must end at once.
     cut: watch::Receiver<bool>,
 }
@@ -236,6 +240,7 @@ impl Scheduler {
             woken,
             read: None,
             purged: None,
+            added_up: None,
             cut,
         };
         (new, schedule)
@@ -292,6 +297,7 @@ impl Scheduler {
         match wake {
             Wake::Tick => {
                 self.purge();
+                self.add_up();
                 self.tick(false).await;
             }
             Wake::Changed => self.tick(true).await,
@@ -339,6 +345,21 @@ impl Scheduler {
                 Ok(0) => {}
                 Ok(people) => info!(people, "the trash was purged"),
                 Err(error) => warn!({ fields::ERROR } = %error, "the trash was not purged; tried again tomorrow"),
+            }
+        });
+    }
+
+    /// Once at start, and then hourly, beside the runs: the dashboard need not go through a month of operations.
+    fn add_up(&mut self) {
+        let now = self.engine.now();
+        if self.agenda.is_stopping() || self.added_up.is_some_and(|at| now.since(at) < ADD_UP_EVERY) {
+            return;
+        }
+        self.added_up = Some(now);
+        let engine = Arc::clone(&self.engine);
+        tokio::spawn(async move {
+            if let Err(error) = engine.store().add_up(now).await {
+                warn!({ fields::ERROR } = %error, "what was counted was not added up; tried again in an hour");
             }
         });
     }

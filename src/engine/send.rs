@@ -264,7 +264,10 @@ impl Running<'_> {
         }
         // The record takes part whatever its groups say, until its joining is done.
         record.groups.append(&mut self.membership.of(record.uid.as_deref()));
-        let differs = echo::edited_there(&link.base, &record.body, self.facts().incoming());
+        // What only comes in was not sent, and never agreed on: where it is there already, somebody has put it there.
+        let incoming = self.facts().incoming();
+        let unasked = incoming.iter().any(|field| !link.base.mapped.contains(field) && record.body.has(field));
+        let differs = unasked || echo::edited_there(&link.base, &record.body, incoming);
         let times = self.times_after(intent, &record);
         let id = record.at.id.clone();
         let version = self

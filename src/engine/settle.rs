@@ -9,11 +9,13 @@ use super::send::Shown;
 use super::{Running, SyncError};
 use crate::ids::LinkId;
 use crate::provider::{Fetched, Found};
-use crate::store::{Change, Expect};
+use crate::store::{Change, Commit, Expect, SubjectKey};
 use crate::sync::caps::{Membership, TokenPlace};
+use crate::sync::diff::Diff;
 use crate::sync::echo;
+use crate::sync::operation::Effect;
 use crate::sync::settings::{Direction, Scope};
-use crate::sync::view::{Intent, LinkState, RemoteRecord, RemoteRef, Seen, Send};
+use crate::sync::view::{Intent, Link, LinkState, RemoteRecord, RemoteRef, Seen, Send};
 
 impl Running<'_> {
     pub(super) async fn settle_open(&mut self) -> Result<(), SyncError> {
@@ -26,6 +28,7 @@ impl Running<'_> {
             self.home = home.id.clone();
         }
         let (mut creates, mut known, mut joins, mut former) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let two_way = self.account.settings.direction == Direction::TwoWay;
         for intent in open {
             match intent.what {
                 Send::Create => {
@@ -33,16 +36,13 @@ impl Running<'_> {
                     creates.push(intent);
                 }
                 Send::Update | Send::Delete | Send::SetPhoto => known.push(intent),
-                Send::Join(ref group) if self.account.settings.scope != Scope::Group(group.clone()) => {
+                Send::Join(ref group) if !two_way || self.account.settings.scope != Scope::Group(group.clone()) => {
                     former.push(intent);
                 }
                 Send::Join(_) | Send::Leave(_) => joins.push(intent),
             }
         }
-        // The sync group was changed since: nobody needs to come into the former one any more.
-        let mut commit = self.commit();
-        commit.changes.extend(former.into_iter().map(|intent| Change::CloseIntent(intent.id)));
-        self.store_all(commit, Vec::new()).await?;
+        self.give_up_joins(former).await?;
         let mut joined_later = BTreeSet::new();
         for join in &joins {
             joined_later.insert(join.link);
@@ -61,6 +61,51 @@ impl Running<'_> {
             self.settle_known(batch).await?;
         }
         Box::pin(self.settle_joins(joins, records)).await
+    }
+
+    /// The sync group was changed since, or nothing is sent any more: nobody comes into that group by us. Who is not in it
+    /// has not left it either.
+    async fn give_up_joins(&mut self, joins: Vec<Intent>) -> Result<(), SyncError> {
+        let mut commit = self.commit();
+        let mut effects = Vec::new();
+        for join in joins {
+            commit.changes.push(Change::CloseIntent(join.id));
+            let Some(link) = self.store().link(join.link).await? else { continue };
+            let Some(remote) = link.remote.clone().filter(|_| link.state == LinkState::Live) else { continue };
+            if self.account.settings.scope != Scope::All {
+                let state = Diff::new(Some(link.state), Some(LinkState::Left));
+                effects.push(Effect::Link { link: link.id, account: link.account, person: link.person, state });
+                commit.changes.push(Change::PutLink(Box::new(Link { state: LinkState::Left, ..link })));
+            }
+            commit.changes.push(Change::UnsettleRecord(self.account.id, remote));
+        }
+        self.store_all(commit, effects).await
+    }
+
+    /// Whether another link speaks for the record that we made: a user has made one record of it and of another one there.
+    /// That deletes nobody: ours only ends.
+    async fn is_taken(
+        &mut self,
+        intent: &Intent,
+        record: &RemoteRecord,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<bool, SyncError> {
+        let key = [SubjectKey::Record(record.at.id.clone())];
+        let found = self.store().subjects(self.account.id, &key).await?;
+        let speaks = |link: &Link| link.id != intent.link && link.state.is_open();
+        if !found.into_iter().filter_map(|subject| subject.link).any(|link| speaks(&link)) {
+            return Ok(false);
+        }
+        commit.changes.push(Change::CloseIntent(intent.id));
+        self.creating.remove(&intent.token);
+        if let Some(link) = self.store().link(intent.link).await? {
+            let state = Diff::new(Some(link.state), Some(LinkState::Unlinked));
+            effects.push(Effect::Link { link: link.id, account: link.account, person: link.person, state });
+            let remote = Some(record.at.id.clone());
+            commit.changes.push(Change::PutLink(Box::new(Link { state: LinkState::Unlinked, remote, ..link })));
+        }
+        Ok(true)
     }
 
     async fn settle_creates(
@@ -100,8 +145,11 @@ impl Running<'_> {
                             self.unfinished = true;
                             continue;
                         };
-                        commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
                         commit.expect.push(Expect::IntentOpen(intent.id));
+                        if self.is_taken(intent, &record, &mut commit, &mut effects).await? {
+                            continue;
+                        }
+                        commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
                         records.insert(intent.link, record.clone());
                         if joined_later.contains(&intent.link) {
                             self.joining.insert(record.at.id.clone());
@@ -230,7 +278,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn close_open(&self, intent: &Intent, commit: &mut crate::store::Commit) {
+    fn close_open(&self, intent: &Intent, commit: &mut Commit) {
         commit.changes.push(Change::CloseIntent(intent.id));
         commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
     }
@@ -253,16 +301,7 @@ impl Running<'_> {
                     {
                         records.insert(link.id, record);
                     }
-                    if self.account.settings.direction == Direction::TwoWay {
-                        ready.push(join);
-                    } else {
-                        // Nothing is sent any more: where the record is now is where it stays, and the listing tells.
-                        commit.changes.push(Change::CloseIntent(join.id));
-                        if let Some(remote) = link.remote {
-                            self.joining.remove(&remote);
-                            commit.changes.push(Change::UnsettleRecord(self.account.id, remote));
-                        }
-                    }
+                    ready.push(join);
                 }
                 // Its record is gone, or was never made.
                 _ => commit.changes.push(Change::CloseIntent(join.id)),

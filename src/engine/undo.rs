@@ -13,7 +13,7 @@ use crate::card::Card;
 use crate::card::field::Field;
 use crate::crm::person::Person;
 use crate::ids::{AccountId, LinkId, OpId, PersonId, Revision, RunId, Timestamp};
-use crate::store::{Account, Change, Commit, Expect, StoreError};
+use crate::store::{Account, Change, Commit, Expect, StoreError, SubjectKey};
 use crate::sync::diff::Diff;
 use crate::sync::operation::{Actor, Effect, FieldDiff, Operation, PersonChange, RemoteChange};
 use crate::sync::plan::Clash;
@@ -155,6 +155,7 @@ impl Engine {
             return Err(Refusal::Missing(says.to_owned()));
         }
         back.plan.rows.sort_by_key(|row| row.person);
+        self.make_room(&mut back).await?;
         for (before, after) in &mut back.links {
             // The survivor's values were never sent to a redundant record: what it shows now counts as agreed.
             if [before.state, after.state].contains(&LinkState::Redundant)
@@ -378,6 +379,34 @@ impl Engine {
             match turned.iter_mut().find(|(_, earlier)| earlier.id == id) {
                 Some((_, earlier)) => *earlier = after,
                 None => turned.push((link, after)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was linked since the operations that are undone stays: a link that comes back beside another one only listens,
+    /// and one whose record has another link by now does not come back.
+    async fn make_room(&self, back: &mut TurnedBack) -> Result<(), StoreError> {
+        let speaks = |link: &Link| link.state.is_open() && link.state != LinkState::Redundant;
+        for n in 0..back.links.len() {
+            let link = back.links[n].1.clone();
+            if !link.state.is_open() {
+                continue;
+            }
+            let mut others = self.store.links_of(link.person).await?;
+            if let Some(remote) = &link.remote {
+                let found = self.store.subjects(link.account, &[SubjectKey::Record(remote.clone())]).await?;
+                others.extend(found.into_iter().filter_map(|subject| subject.link));
+            }
+            // As they will be; of those that come back with it, the ones before it are settled.
+            others.retain(|other| back.links.iter().all(|(_, after)| after.id != other.id));
+            others.extend(back.links[..n].iter().map(|(_, after)| after.clone()));
+            others.retain(|other| other.account == link.account && other.state.is_open());
+            let state = &mut back.links[n].1.state;
+            if others.iter().any(|other| link.remote.is_some() && other.remote == link.remote) {
+                *state = LinkState::Unlinked;
+            } else if speaks(&link) && others.iter().any(|other| other.person == link.person && speaks(other)) {
+                *state = LinkState::Redundant;
             }
         }
         Ok(())

@@ -691,6 +691,9 @@ pub trait Store: Send + Sync {
     async fn duplicates(&self, account: AccountId) -> Result<Vec<(RemoteId, Vec<PersonId>)>, StoreError>;
     /// What the dashboard shows; all accounts or one.
     async fn counted(&self, account: Option<AccountId>, now: Timestamp) -> Result<Counted, StoreError>;
+    /// Adds up what was counted in hours that have passed, so that a month of all accounts is told at once. To be called
+    /// once an hour; late or never, what is counted is the same and takes longer to tell.
+    async fn add_up(&self, now: Timestamp) -> Result<(), StoreError>;
     /// Recounts what is stored twice (tallies, match keys, unsettled marks) and says what does not agree; empty = all does.
     async fn check(&self) -> Result<Vec<String>, StoreError>;
     /// Sees to it, as far as the database can, that what was deleted is not to be found in its files any more.

@@ -28,6 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, Runtime};
 use futures_util::TryStreamExt;
+use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_postgres::{NoTls, Statement};
@@ -261,7 +262,20 @@ async fn pipeline(client: &ClientWrapper, begin: Option<&'static str>, batch: &[
         let answer: Answer<'_> = if is_plain(stmt) {
             Box::pin(plain(client, stmt.sql))
         } else {
-            match client.prepare_cached(stmt.sql).await {
+            // What was asked before is read meanwhile: a long answer that nobody reads holds up all that come after it.
+            let mut preparing = std::pin::pin!(client.prepare_cached(stmt.sql));
+            let prepared = loop {
+                let Some((_, first)) = flight.front_mut() else { break preparing.as_mut().await };
+                match select(preparing.as_mut(), first.as_mut()).await {
+                    Either::Left((prepared, _)) => break prepared,
+                    Either::Right((answer, _)) => {
+                        if let Some((stmt, _)) = flight.pop_front() {
+                            land(stmt, answer?, &mut answers)?;
+                        }
+                    }
+                }
+            };
+            match prepared {
                 Ok(prepared) => Box::pin(execute(client, prepared, stmt)),
                 Err(error) => {
                     // Where an earlier statement has failed, this one only says so.

@@ -10,6 +10,7 @@ mod check;
 mod commit;
 mod dashboard;
 mod derive;
+mod in_sync;
 mod log;
 mod mark;
 mod migrate;
@@ -275,6 +276,9 @@ impl<D: Driver> Store for SqlStore<D> {
     }
     async fn counted(&self, account: Option<AccountId>, now: Timestamp) -> Result<Counted, StoreError> {
         dashboard::counted(self, account, now).await
+    }
+    async fn add_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        dashboard::add_up(self, now).await
     }
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         check::check(self).await

@@ -32,6 +32,10 @@ trap postgres_stop EXIT
 export CONTACTD_TEST_POSTGRES=$postgres_url CONTACTD_TEST_POSTGRES_RESTART=$postgres_restart
 
 run store cargo test --quiet --test store -- --ignored --nocapture postgres:: concurrent::
+run without-tls cargo test --quiet --test store -- --ignored --nocapture tls::off
+postgres_with_tls
+export CONTACTD_TEST_POSTGRES_CA=$postgres_ca
+run tls cargo test --quiet --test store -- --ignored --nocapture tls::on
 run daemons cargo test --quiet --test cluster -- --ignored --nocapture --test-threads=1
 run histories env CONTACTD_SIM_POSTGRES=1 CONTACTD_SIM_SEEDS=0..1 cargo test --quiet --test sim
 

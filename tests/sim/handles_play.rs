@@ -30,17 +30,19 @@ impl Play {
         let before = self.world.people();
         let done = done(self);
         let after: BTreeMap<PersonId, Person> = self.world.people().into_iter().map(|p| (p.id, p)).collect();
+        let all = |people: &mut dyn Iterator<Item = &Person>| -> BTreeSet<String> {
+            people.flat_map(|person| marks(&person.card)).collect()
+        };
+        // What only went from one person to another has neither come nor gone.
+        let (were, are) = (all(&mut before.iter()), all(&mut after.values()));
+        let (mut gone, come) = (&were - &are, &are - &were);
         let mut changed = BTreeSet::new();
-        let (mut gone, mut come) = (BTreeSet::new(), BTreeSet::new());
         for person in before {
             let Some(now) = after.get(&person.id).filter(|now| now.revision != person.revision) else { continue };
             changed.insert(person.id);
-            let (was, is) = (marks(&person.card), marks(&now.card));
-            gone.extend(was.difference(&is).cloned());
-            come.extend(is.difference(&was).cloned());
             if person.is_live() && !now.is_live() {
                 self.world.trashed_here.insert(person.id);
-                gone.extend(is);
+                gone.extend(marks(&now.card));
             }
         }
         self.markers.retire_all(&gone);

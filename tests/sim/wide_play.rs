@@ -233,11 +233,10 @@ impl Play {
             Wide::Purge { days } => {
                 let before = self.world.people();
                 let _ = now(self.world.engine.purge(self.world.time().plus(-days * DAY)));
-                for person in before {
-                    let after = now(self.world.store.person(person.id)).unwrap().unwrap();
-                    if after.card == Card::default() {
-                        self.markers.retire(&person.card);
-                    }
+                if before != self.world.people() {
+                    // With whom is removed for good goes what the log kept of its records.
+                    let found = found(self);
+                    self.markers.keep(&found);
                 }
             }
             Wide::Backup => self.backup = self.world.driver.inner().copy(),
@@ -376,6 +375,8 @@ impl Play {
         self.markers.retire(&gone);
         let tells = !kinds::has_uid(self.setup.sites[site].1);
         self.world.delete_there(site, &drop);
+        // What goes on as a record outside the group has left it.
+        self.world.left_there.insert((site, keep.clone()));
         self.world.edit_there(site, &keep, |card| card.emails.extend(gone.emails.iter().cloned()));
         if tells {
             let time = self.world.time().0 as u64;
@@ -524,7 +525,9 @@ impl Play {
                 now(self.world.store.intents(site.id)).unwrap().into_iter().map(|intent| intent.person).collect();
             let (mut hidden, mut seen) = (BTreeSet::new(), BTreeSet::new());
             for person in &people {
-                let shown = may(site.user, person, &directory) || open.contains(&person.id);
+                // A contact that stands on two sides is told by its user as well as by us.
+                let told = open.contains(&person.id) || self.markers.is_twin(&person.card);
+                let shown = told || may(site.user, person, &directory);
                 let names = marks(&person.card).into_iter().filter(|mark| self.markers.is_name(mark));
                 if shown { &mut seen } else { &mut hidden }.extend(names);
             }

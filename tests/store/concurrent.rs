@@ -120,6 +120,19 @@ async fn accounts_that_run_side_by_side_come_to_their_end() {
     assert_eq!(one.check().await.unwrap(), Vec::<String>::new());
 }
 
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: tests/e2e/run postgres"]
+async fn a_long_answer_does_not_hold_up_what_is_asked_next() {
+    let schema = Schema::new().await;
+    let store = SqlStore::open(schema.open().await).await.unwrap();
+    let named = |n| contactd::crm::users::User { name: "Ann ".repeat(500), ..user(n) };
+    store.commit(commit((1..=2000).map(|n| Change::PutUser(named(n))))).await.unwrap();
+    // On a connection that knows neither of the two statements yet.
+    let fresh = SqlStore::as_it_is(Postgres::open(&schema.settings, 1, Purpose::Share).await.unwrap()).await.unwrap();
+    let all = tokio::time::timeout(std::time::Duration::from_secs(60), fresh.directory()).await;
+    assert_eq!(all.expect("it comes to its end").unwrap().users.len(), 2000);
+}
+
 /// What the network does to a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Cut {

@@ -122,6 +122,7 @@ pub(crate) async fn people_are_searched(db: Db) {
         ("mull z", vec![per(1), per(2)]),
         ("umlaut", vec![per(1)]),
         ("zoltan.muller@ex", vec![per(2)]),
+        ("zoltan.muller@example.com", vec![per(2)]),
         ("555-01", vec![per(1)]),
         ("+49 30 555 0100", vec![per(1)]),
         ("zoe 5550100", vec![per(1)]),
@@ -156,6 +157,53 @@ pub(crate) async fn people_are_searched(db: Db) {
     assert_eq!((find("zo", None, false).await, find("yan", None, false).await), (vec![per(2)], vec![per(1)]));
     assert_eq!(find("zo", None, true).await, []);
     assert_eq!(db.store.check().await.unwrap(), Vec::<String>::new());
+}
+
+pub(crate) async fn words_that_many_have_find_them_all(db: Db) {
+    const ALL: u64 = 1700;
+    let db = db.with_account().await;
+    db.put([Change::PutUser(user(2))]).await;
+    // Every second one is of user 2, every seventh in the trash, and one in a hundred has another name besides.
+    let one = |n: u64| {
+        let mut one = person(n, 1 + n % 2, card("Ann", &format!("Lee{n}")));
+        one.card.middle = n.is_multiple_of(100).then(|| "Rare".to_owned());
+        if n.is_multiple_of(7) {
+            one.state = PersonState::Trashed { at: NOW, by: None };
+        }
+        one
+    };
+    let all: Vec<_> = (1..=ALL).map(one).collect();
+    for some in all.chunks(500) {
+        db.put(some.iter().cloned().map(put_person)).await;
+    }
+    for text in ["ann", "lee", "a l", "ann rare", "rare", "lee17", "ann ann lee99"] {
+        for viewer in [None, Some(usr(1))] {
+            for trashed in [false, true] {
+                let words: Vec<&str> = text.split(' ').collect();
+                let has = |n: u64, word: &str| {
+                    let name = format!("lee{n}");
+                    "ann".starts_with(word) || name.starts_with(word) || (n.is_multiple_of(100) && word == "rare")
+                };
+                let expected = all.iter().zip(1..).filter(|(_, n)| {
+                    let (n, mine): (u64, bool) = (*n, viewer.is_none() || n % 2 == 0);
+                    mine && n.is_multiple_of(7) == trashed && words.iter().all(|word| has(n, word))
+                });
+                let expected: Vec<PersonId> = expected.map(|(person, _)| person.id).collect();
+                let text = Some(text.to_owned());
+                let mut query = PersonQuery { viewer, text, trashed, limit: 90, ..PersonQuery::default() };
+                let mut found = Vec::new();
+                loop {
+                    let page = db.store.people(&query).await.unwrap();
+                    query.after = page.last().map(|last| last.id);
+                    found.extend(page.iter().map(|person| person.id));
+                    if page.len() < query.limit {
+                        break;
+                    }
+                }
+                assert_eq!(found, expected, "{query:?}");
+            }
+        }
+    }
 }
 
 fn trashed(n: u64, link: Option<u64>) -> Effect {
@@ -277,6 +325,22 @@ pub(crate) async fn counts_and_guard(db: Db) {
     assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
     assert_eq!(db.store.counted(Some(acc(2)), NOW).await.unwrap(), contactd::store::Counted::default());
 
+    // Added up by the hour, and with what comes late, it is the same.
+    db.store.add_up(NOW).await.unwrap();
+    assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
+    db.log(10, -5 * HOUR, vec![made(9)]).await;
+    db.log(11, -25 * HOUR, vec![made(9)]).await;
+    let counted = db.store.counted(Some(acc(1)), NOW).await.unwrap();
+    assert_eq!((counted.recent[0].remote.added, counted.recent[1].remote.added), (1, 3));
+    assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
+    for (minutes, added) in [(0, [1, 3, 3]), (19 * 60, [0, 3, 3]), (19 * 60 - 1, [1, 3, 3])] {
+        let later = NOW.plus(minutes * 60_000);
+        db.store.add_up(later).await.unwrap();
+        let one = db.store.counted(Some(acc(1)), later).await.unwrap();
+        assert_eq!(one.recent.map(|recent| recent.remote.added), added, "{minutes}");
+        assert_eq!(db.store.counted(None, later).await.unwrap(), one, "{minutes}");
+    }
+
     let guard = |hours: i64| db.store.guard_facts(acc(1), NOW.plus(-hours * HOUR));
     assert_eq!(guard(24).await.unwrap(), GuardFacts { live: 6, local: 0, remote: 0 });
     assert_eq!(guard(26).await.unwrap(), GuardFacts { live: 8, local: 1, remote: 1 });
@@ -307,6 +371,8 @@ pub(crate) async fn the_check_finds_what_does_not_agree(db: Db) {
         ("UPDATE dirty SET revision = 9", "a mark for a person"),
         ("UPDATE tallies SET n = 2", "its tallies differ"),
         ("DELETE FROM followers", "its followers differ"),
+        ("INSERT INTO hours (hour, side, kind, n) VALUES (0, 'local', 'added', 1)", "an hour whose sum"),
+        ("UPDATE in_sync SET people = 7", "people in sync that is not theirs"),
     ];
     for (damage, finding) in damages {
         let Db { store, driver, .. } = &db.another().await;

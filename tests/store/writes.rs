@@ -511,3 +511,34 @@ async fn a_file_that_is_no_store_is_named() {
     let nowhere = Sqlite::open(&dir.path().join("none/store.db")).unwrap_err().to_string();
     assert!(nowhere.contains("does its folder exist"), "{nowhere}");
 }
+
+/// Links and records that come, go and change hands in any order, several in a commit: the count goes along.
+pub(crate) async fn people_in_sync_are_counted_along(db: Db) {
+    let db = db.with_account().await;
+    db.put((1..=4).map(|n| put_person(person(n, 1, card("Ann", "Lee"))))).await;
+    let mut chance = 7_u64;
+    let mut next = |most: u64| {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) % most
+    };
+    let mut live = 0;
+    for _ in 0..400 {
+        let mut changes = Vec::new();
+        for _ in 0..=next(3) {
+            let (n, remote) = (1 + next(4), format!("/{}", next(4)));
+            let state = [LinkState::Live, LinkState::Live, LinkState::Deleted, LinkState::Redundant, LinkState::Left];
+            let state = state[usize::try_from(next(5)).unwrap()];
+            changes.push(match next(6) {
+                0..3 => put_link(Link { state, ..link(n, 1, n, (next(5) > 0).then_some(&remote)) }),
+                3 => observe(1, [Seen::Gone(rec(&remote))]),
+                4 => observe(1, [Seen::Unreadable(remote_record(&remote, card("Ann", "Lee")).at, "?".into())]),
+                _ => observe(1, [Seen::Present(remote_record(&remote, card("Ann", "Lee")))]),
+            });
+        }
+        // Two links for one record, as it may come by chance, are refused, and count nothing.
+        let _ = db.try_put(changes).await;
+        assert_eq!(db.store.check().await.unwrap(), Vec::<String>::new());
+        live += db.store.counted(None, NOW).await.unwrap().in_sync;
+    }
+    assert!(live > 100, "{live}");
+}

@@ -60,6 +60,23 @@ const RULES: &[(&str, &str)] = &[
          (SELECT 1 FROM seen s WHERE s.account = k.account AND s.remote = k.remote AND s.kind = 'present')",
     ),
     (
+        "a number of people in sync that is not theirs",
+        "SELECT a.id FROM accounts a WHERE COALESCE((SELECT n.people FROM in_sync n WHERE n.account = a.id), 0) <> \
+         (SELECT COUNT(*) FROM links l JOIN seen s ON s.account = l.account AND s.remote = l.remote \
+         WHERE l.account = a.id AND l.rank < 2 AND l.rank = 0 AND l.state = 'live' AND s.kind = 'present')",
+    ),
+    (
+        "an hour whose sum is not that of its tallies",
+        "SELECT CAST(h.hour AS TEXT) FROM hours h WHERE h.n <> (SELECT COALESCE(SUM(t.n), 0) FROM tallies t \
+         WHERE t.at >= h.hour AND t.at < h.hour + 3600000 AND t.side = h.side AND t.kind = h.kind)",
+    ),
+    (
+        "tallies of an hour that lacks them",
+        "SELECT t.op FROM tallies t WHERE t.at >= (SELECT MIN(h.hour) FROM hours h) \
+         AND t.at < (SELECT MAX(d.until) FROM hours_until d) AND NOT EXISTS (SELECT 1 FROM hours h \
+         WHERE h.hour = t.at - t.at % 3600000 AND h.side = t.side AND h.kind = t.kind)",
+    ),
+    (
         "tallies of an operation that is not there",
         "SELECT t.op FROM tallies t WHERE NOT EXISTS (SELECT 1 FROM operations o WHERE o.id = t.op)",
     ),

@@ -11,6 +11,7 @@ use super::super::{Account, Change, CollectionState, Commit, Conflict, Expect, H
 use super::super::{StoreError, SubjectKey};
 use super::access::{may_see, roles_above};
 use super::derive::{add_keys, add_words, difference, hash, keys_of};
+use super::in_sync::{self, InSync};
 use super::log::{self, Confirmed};
 use super::observe::{self, Old, Page};
 use super::rows::{intent_doc, json, parse};
@@ -48,6 +49,8 @@ enum Wanted {
     Answered,
     /// What stands in the log of a person.
     Logged(PersonId),
+    /// Which links there are, of those that are put.
+    Links,
 }
 
 struct Reads(Vec<(Stmt, Wanted)>);
@@ -60,8 +63,10 @@ const ANSWERED: &str = "SELECT h.link, h.side FROM held h WHERE h.id = $1";
 impl Reads {
     fn of(commit: &Commit) -> Self {
         let mut reads = Vec::new();
+        let mut links = BTreeSet::new();
         for change in &commit.changes {
             match change {
+                Change::PutLink(link) => drop(links.insert(link.id)),
                 Change::PutPerson(person) if person.revision.0 > 1 => {
                     reads.push((Stmt::new(OLD_PERSON, args![person.id]), Wanted::Person(person.id)));
                 }
@@ -85,6 +90,7 @@ impl Reads {
             let stmt = Stmt::new(CONFIRMED, args![link, deletion_word(side)]);
             reads.push((stmt, Wanted::Confirmed(link, side)));
         }
+        reads.extend(in_sync::known(&links).into_iter().map(|stmt| (stmt, Wanted::Links)));
         Self(reads)
     }
 }
@@ -97,6 +103,7 @@ struct Before {
     linked: BTreeSet<(AccountId, RemoteId)>,
     confirmed: Confirmed,
     logged: HashMap<PersonId, Vec<(OpId, String)>>,
+    in_sync: InSync,
 }
 
 impl Before {
@@ -108,9 +115,13 @@ impl Before {
                 before.logged.insert(person, rows.iter().map(read).collect::<Result<_, StoreError>>()?);
                 continue;
             }
+            if matches!(wanted, Wanted::Links) {
+                before.in_sync.read(rows)?;
+                continue;
+            }
             let Some(mut row) = rows.first() else { continue };
             match wanted {
-                Wanted::Logged(_) => {}
+                Wanted::Logged(_) | Wanted::Links => {}
                 Wanted::Person(id) => drop(before.persons.insert(id, row.json()?)),
                 Wanted::Row(account, id) => drop(before.rows.insert((account, id), Old::read(&mut row)?)),
                 Wanted::Linked(account, id) => drop(before.linked.insert((account, id))),
@@ -146,6 +157,8 @@ impl Batch {
             batch.push(Stmt::new(LEASED, args![lease.account, lease.fence, now]).must("the lease has ended"));
         }
         batch.stmts.extend(expect.iter().map(expectation));
+        let before = batch.before.in_sync.before();
+        batch.stmts.extend(before);
         for change in changes {
             batch.change(change)?;
         }
@@ -153,6 +166,8 @@ impl Batch {
             let stmts = log::store(&operation, &batch.before.confirmed)?;
             batch.stmts.extend(stmts);
         }
+        let after = std::mem::take(&mut batch.before.in_sync).after();
+        batch.stmts.extend(after);
         Ok(batch.stmts)
     }
 
@@ -182,6 +197,8 @@ impl Batch {
                     let linked = self.before.linked.contains(&key);
                     let old = self.before.rows.get(&key);
                     if let Some(now) = page.row(&seen, &times, old, linked, &mut self.stmts)? {
+                        let was = old.is_some_and(|old| old.present);
+                        self.before.in_sync.record(account, &key.1, was, now.present);
                         self.before.rows.insert(key, now);
                     }
                 }
@@ -374,6 +391,7 @@ impl Batch {
         let Link { id, account, person, remote, origin, state, token, base, revision } = link;
         let theirs = if base.theirs == base.ours { None } else { Some(json(&base.theirs)?) };
         self.linked.insert(*person);
+        self.before.in_sync.link(link);
         self.push(Stmt::new(
             PUT_LINK,
             args![

@@ -179,11 +179,7 @@ pub(super) async fn counted(
         };
     }
     const COUNTS: [[&str; 2]; 5] = [
-        count!(
-            "SELECT COUNT(*) FROM links l JOIN seen s ON s.account = l.account AND s.remote = l.remote \
-             WHERE l.rank = 0 AND l.state = 'live' AND s.kind = 'present' AND ",
-            "l.account"
-        ),
+        count!("SELECT COALESCE(CAST(SUM(n.people) AS BIGINT), 0) FROM in_sync n WHERE ", "n.account"),
         count!("SELECT COUNT(*) FROM conflicts c WHERE NOT c.resolved AND ", "c.account"),
         count!("SELECT COUNT(*) FROM held h WHERE h.answer IS NULL AND ", "h.account"),
         count!("SELECT COUNT(*) FROM failures f WHERE ", "f.account"),
@@ -192,9 +188,15 @@ pub(super) async fn counted(
     let which = usize::from(account.is_none());
     let stmt = |sql: &[&'static str; 2]| Stmt::new(sql[which], args![account]).must("a count");
     let mut batch: Vec<Stmt> = COUNTS.iter().map(stmt).collect();
-    let span = |hours: i64| now.plus(-hours * HOUR);
-    let args = args![span(7 * 24), span(24), span(30 * 24), account];
-    batch.push(Stmt::new(if account.is_some() { TALLIES_OF_ONE } else { TALLIES_OF_ALL }, args));
+    let spans @ [day, week, month] = [24, 7 * 24, 30 * 24].map(|hours: i64| now.plus(-hours * HOUR).0);
+    if account.is_some() {
+        batch.push(Stmt::new(TALLIES, args![week, day, month, account]));
+    } else {
+        let full = |since: i64| hour_of(since) + HOUR;
+        batch.push(Stmt::new(NOT_IN_HOURS, args![week, day, month]));
+        batch.push(Stmt::new(IN_HOURS, args![full(week), full(day), full(month)]));
+        batch.extend(spans.map(|since| Stmt::new(IN_PART, args![since, full(since)])));
+    }
 
     let answers = store.run(batch).await?;
     let mut counts = [0_u64; 5];
@@ -203,29 +205,76 @@ pub(super) async fn counted(
     }
     let [in_sync, conflicts, held, failures, duplicates] = counts;
     let mut counted = Counted { in_sync, conflicts, held, failures, duplicates, ..Counted::default() };
-    for mut row in answers.iter().skip(COUNTS.len()).flat_map(super::Rows::iter) {
+    let (whole, parts) = answers[COUNTS.len()..].split_at(if account.is_some() { 1 } else { 2 });
+    for mut row in whole.iter().flat_map(super::Rows::iter) {
         let (side, kind) = (row.text()?, row.text()?);
         for at in [2, 1, 0] {
-            *place(&mut counted.recent[at], side, kind)? = row.count()?;
+            *place(&mut counted.recent[at], side, kind)? += row.count()?;
+        }
+    }
+    for (recent, rows) in counted.recent.iter_mut().zip(parts) {
+        for mut row in rows.iter() {
+            let (side, kind) = (row.text()?, row.text()?);
+            *place(recent, side, kind)? += row.count()?;
         }
     }
     Ok(counted)
 }
 
 /// The sums of 30 days, 7 days and 24 hours.
-macro_rules! tallies {
-    ($account:literal) => {
+macro_rules! sums {
+    ($at:literal, $from:literal) => {
         concat!(
-            "SELECT t.side, t.kind, CAST(SUM(t.n) AS BIGINT), \
-             CAST(SUM(CASE WHEN t.at > $1 THEN t.n ELSE 0 END) AS BIGINT), \
-             CAST(SUM(CASE WHEN t.at > $2 THEN t.n ELSE 0 END) AS BIGINT) FROM tallies t WHERE t.at > $3 AND ",
-            $account,
+            "SELECT t.side, t.kind, CAST(SUM(t.n) AS BIGINT), CAST(SUM(CASE WHEN ",
+            $at,
+            "$1 THEN t.n ELSE 0 END) AS BIGINT), CAST(SUM(CASE WHEN ",
+            $at,
+            "$2 THEN t.n ELSE 0 END) AS BIGINT) FROM ",
+            $from,
             " GROUP BY t.side, t.kind"
         )
     };
 }
-const TALLIES_OF_ONE: &str = tallies!("t.account = $4");
-const TALLIES_OF_ALL: &str = tallies!("CAST($4 AS TEXT) IS NULL");
+const TALLIES: &str = sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.account = $4");
+/// Of all accounts: what is not in whole hours yet, what is, and what is of the hour in which a span begins.
+const NOT_IN_HOURS: &str =
+    sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.at >= COALESCE((SELECT MAX(d.until) FROM hours_until d), 0)");
+const IN_HOURS: &str = sums!("t.hour >= ", "hours t WHERE t.hour >= $3");
+const IN_PART: &str = "SELECT t.side, t.kind, CAST(SUM(t.n) AS BIGINT) FROM tallies t WHERE t.at > $1 AND t.at < $2 \
+     AND t.at < COALESCE((SELECT MAX(d.until) FROM hours_until d), 0) GROUP BY t.side, t.kind";
+
+/// The hour of that time.
+pub(super) fn hour_of(at: i64) -> i64 {
+    at - at.rem_euclid(HOUR)
+}
+
+/// Adds up the hours that have passed. What is counted late adds itself ([`super::log::store`]).
+pub(super) async fn add_up(store: &SqlStore<impl Driver>, now: Timestamp) -> Result<(), StoreError> {
+    const UNTIL: &str = "SELECT COALESCE(MAX(d.until), 0) FROM hours_until d";
+    const ADD_UP: &str = "INSERT INTO hours (hour, side, kind, n) SELECT t.at - t.at % 3600000, t.side, t.kind, \
+         CAST(SUM(t.n) AS BIGINT) FROM tallies t WHERE t.at >= $1 AND t.at < $2 \
+         GROUP BY t.at - t.at % 3600000, t.side, t.kind";
+    const DONE: &str = "INSERT INTO hours_until (one, until) VALUES (1, $1) ON CONFLICT (one) \
+         DO UPDATE SET until = excluded.until WHERE hours_until.until = $2";
+    const FORGET: &str = "DELETE FROM hours WHERE hour < $1";
+    let rows = store.one(Stmt::new(UNTIL, Vec::new())).await?;
+    let until = rows.first().map(|mut row| row.int()).transpose()?.unwrap_or_default();
+    // The hour that has just ended may still get its last operations.
+    let to = hour_of(now.plus(-HOUR).0);
+    if until >= to {
+        return Ok(());
+    }
+    let first = hour_of(now.plus(-31 * 24 * HOUR).0);
+    let batch = vec![
+        Stmt::new(DONE, args![to, until]).must("another daemon has added up"),
+        Stmt::new(ADD_UP, args![until.max(first), to]),
+        Stmt::new(FORGET, args![first]),
+    ];
+    match store.run(batch).await {
+        Ok(_) | Err(StoreError::Stale(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
 
 /// Where such a count stands.
 fn place<'a>(recent: &'a mut Recent, side: &str, kind: &str) -> Result<&'a mut u64, StoreError> {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::super::driver::{Driver, Row, Stmt};
 use super::super::{Counts, Recent, StoreError};
+use super::dashboard::hour_of;
 use super::rows::json;
 use super::{SqlStore, args, at_most};
 use crate::ids::{AccountId, LinkId, OpId, PersonId, RunId, Timestamp};
@@ -132,6 +133,11 @@ const ADD_EFFECTS: &str = "INSERT INTO effects (op, person, doc) VALUES ($1, $2,
 const ADD_TALLY: &str = "INSERT INTO tallies (account, at, op, side, kind, confirmed, n, run) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
+/// One whose hour was added up already adds itself to it.
+const ADD_LATE: &str = "INSERT INTO hours (hour, side, kind, n) SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), \
+     CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM hours_until d WHERE d.until > $5 \
+     ON CONFLICT (hour, side, kind) DO UPDATE SET n = hours.n + excluded.n";
+
 /// The statements that store an operation with its tallies.
 pub(super) fn store(operation: &Operation, confirmed: &Confirmed) -> Result<Vec<Stmt>, StoreError> {
     let Operation { id, at, actor, why, effects } = operation;
@@ -153,6 +159,7 @@ pub(super) fn store(operation: &Operation, confirmed: &Confirmed) -> Result<Vec<
     for ((account, side, what, said), n) in tally(operation, confirmed) {
         let n = i64::try_from(n).unwrap_or(i64::MAX);
         stmts.push(Stmt::new(ADD_TALLY, args![account, *at, *id, side.word(), what.word(), said, n, run]));
+        stmts.push(Stmt::new(ADD_LATE, args![hour_of(at.0), side.word(), what.word(), n, *at]));
     }
     Ok(stmts)
 }

@@ -9,6 +9,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../schema/0001_init.sql"),
     include_str!("../schema/0002_account_revision.sql"),
     include_str!("../schema/0003_handles.sql"),
+    include_str!("../schema/0004_counts_and_ways.sql"),
+    include_str!("../schema/0005_shown.sql"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";

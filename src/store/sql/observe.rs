@@ -19,6 +19,8 @@ use crate::sync::view::Seen;
 /// What a row was before this commit.
 #[derive(Clone, Debug)]
 pub(super) struct Old {
+    /// Whether it is there, with content.
+    pub(super) present: bool,
     version: i64,
     digest: i64,
     keys: Vec<(i64, i64)>,
@@ -53,7 +55,7 @@ impl Old {
             (Kind::Present, Some(body)) => keys(&parse(body)?),
             (_, _) => Vec::new(),
         };
-        Ok(Self { version, digest, keys })
+        Ok(Self { present: kind == Kind::Present, version, digest, keys })
     }
 }
 
@@ -186,7 +188,7 @@ impl Page<'_> {
             stmts.extend(add_seen_keys(&self.account.into(), id, &added));
         }
         let version = old.map_or(0, |old| old.version) + i64::from(changed);
-        Ok(Some(Old { version, digest, keys }))
+        Ok(Some(Old { present: matches!(seen, Seen::Present(_)), version, digest, keys }))
     }
 }
 

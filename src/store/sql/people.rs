@@ -1,17 +1,17 @@
 //! People, users, accounts: what is looked up by those who ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::driver::{Driver, Rows, Stmt};
+use super::super::driver::{Driver, Rows, Stmt, Value};
 use super::super::{Account, PersonQuery, StoreError};
 use super::access::{may_see, roles_above};
 use super::rows::{self, account_columns, link_columns};
-use super::words::{end_of, of_query};
+use super::words::{end_of, of_person, of_query};
 use super::{SqlStore, args, at_most};
 use crate::card::photo::Blob;
-use crate::crm::person::Person;
+use crate::crm::person::{Person, VisibleTo};
 use crate::crm::users::{Directory, Role, User};
-use crate::ids::{AccountId, PersonId};
+use crate::ids::{AccountId, PersonId, UserId};
 use crate::sync::view::Link;
 
 /// All users and roles.
@@ -123,51 +123,276 @@ macro_rules! owned {
         concat!(people!($state, "p.owner = $3", ""), "$4")
     };
 }
-macro_rules! found {
-    ($state:literal) => {
-        concat!(
-            people!(
-                $state,
-                "(CAST($3 AS TEXT) IS NULL OR p.owner = $3)",
-                " AND p.id IN (SELECT w.person FROM words w WHERE w.word >= $4 AND w.word < $5) \
-                 AND (CAST($6 AS TEXT) IS NULL OR p.id IN \
-                 (SELECT w.person FROM words w WHERE w.word >= $6 AND w.word < $7)) \
-                 AND (CAST($8 AS TEXT) IS NULL OR p.id IN \
-                 (SELECT w.person FROM words w WHERE w.word >= $8 AND w.word < $9)) \
-                 AND (CAST($10 AS TEXT) IS NULL OR p.id IN \
-                 (SELECT w.person FROM words w WHERE w.word >= $10 AND w.word < $11))"
-            ),
-            "$12"
-        )
-    };
-}
 /// As many words of a query as that are looked for, the longest first.
 const WORDS: usize = 4;
 
 /// People, in order of id.
 pub(super) async fn people(store: &SqlStore<impl Driver>, query: &PersonQuery) -> Result<Vec<Person>, StoreError> {
-    let PersonQuery { viewer, text, owner, trashed, after, limit } = query;
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let mut args = args![*viewer, after, *owner];
-    let words = text.as_deref().map(of_query);
-    let sql = match (&words, owner, trashed) {
+    match query.text.as_deref().map(of_query) {
+        None => listed(store, query).await,
         // Text in which no word is, as `-`, finds nobody.
-        (Some(words), _, _) if words.is_empty() => return Ok(Vec::new()),
-        (Some(_), _, false) => found!("live"),
-        (Some(_), _, true) => found!("trashed"),
-        (None, None, false) => anyone!("live"),
-        (None, None, true) => anyone!("trashed"),
-        (None, Some(_), false) => owned!("live"),
-        (None, Some(_), true) => owned!("trashed"),
+        Some(words) if words.is_empty() => Ok(Vec::new()),
+        Some(words) => found(store, query, words).await,
+    }
+}
+
+/// All people of a kind.
+async fn listed(store: &SqlStore<impl Driver>, query: &PersonQuery) -> Result<Vec<Person>, StoreError> {
+    let PersonQuery { viewer, text: _, owner, trashed, after, limit } = query;
+    if let (Some(viewer), None) = (viewer, owner)
+        && let Some(ways) = ways(store, *viewer).await?
+    {
+        return shown(store, query, *viewer, &ways).await;
+    }
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let sql = match (owner, trashed) {
+        (None, false) => anyone!("live"),
+        (None, true) => anyone!("trashed"),
+        (Some(_), false) => owned!("live"),
+        (Some(_), true) => owned!("trashed"),
     };
-    if let Some(words) = words {
-        let ranges = words.into_iter().map(Some).chain(std::iter::repeat(None)).take(WORDS);
-        for word in ranges {
-            let end = word.as_deref().map(end_of);
-            args.extend(args![word, end]);
+    let found = store.one(Stmt::new(sql, args![*viewer, after, *owner, at_most(*limit)])).await?;
+    found.iter().map(|mut row| row.json()).collect()
+}
+
+/// A word that fewer have is looked up, and whoever has it is looked at.
+const FEW: usize = 1500;
+/// A word that more have is not looked up at all: one comes upon them soon.
+const MANY: usize = 40_000;
+const HOW_MANY: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM words w WHERE w.word >= $1 AND w.word < $2 LIMIT $3) c";
+const WITH_WORD: &str =
+    "SELECT w.person FROM words w WHERE w.word >= $1 AND w.word < $2 AND w.person > $3 ORDER BY w.person LIMIT $4";
+
+/// Those who have a word that begins with each of these.
+async fn found(
+    store: &SqlStore<impl Driver>,
+    query: &PersonQuery,
+    mut words: Vec<String>,
+) -> Result<Vec<Person>, StoreError> {
+    words.truncate(WORDS);
+    let range = |word: &String| args![word.as_str(), end_of(word)];
+    let how_many = |most: usize| {
+        let batch = words.iter().map(|word| Stmt::new(HOW_MANY, [range(word), args![at_most(most)]].concat()));
+        let batch = batch.map(|stmt| stmt.must("a count")).collect();
+        async move {
+            let counts = store.run(batch).await?;
+            let count = |rows: &Rows| rows.first().map(|mut row| row.count()).transpose();
+            let counts = counts
+                .iter()
+                .map(|rows| Ok(count(rows)?.unwrap_or_default()))
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            // Counted no further than that: the rarest, with its number.
+            let most = most as u64;
+            Ok::<_, StoreError>((
+                counts.iter().enumerate().min_by_key(|(_, n)| **n).filter(|(_, n)| **n < most).map(|(at, _)| at),
+                counts,
+            ))
+        }
+    };
+    let mut after = query.after.map(|id| id.to_string()).unwrap_or_default();
+    let (rarest, counts) = how_many(FEW).await?;
+    if rarest.is_some() {
+        let few = words.iter().zip(&counts).filter(|(_, count)| **count < FEW as u64);
+        let stmt =
+            |(word, _): (&String, _)| Stmt::new(WITH_WORD, [range(word), args![after.as_str(), at_most(FEW)]].concat());
+        let mut candidates: Option<BTreeSet<String>> = None;
+        for rows in &store.run(few.map(stmt).collect()).await? {
+            let ids = ids(rows)?.into_iter().collect::<BTreeSet<String>>();
+            candidates = Some(match candidates {
+                Some(known) => known.intersection(&ids).cloned().collect(),
+                None => ids,
+            });
+        }
+        let candidates: Vec<String> = candidates.unwrap_or_default().into_iter().collect();
+        return looked_at(store, query, &candidates, &words).await;
+    }
+    let mut people: Vec<Person> = Vec::new();
+    if query.viewer.is_none()
+        && let (Some(rarest), _) = how_many(MANY).await?
+    {
+        let page = query.limit.saturating_mul(4).max(AT_ONCE);
+        loop {
+            let args = [range(&words[rarest]), args![after.as_str(), at_most(page)]].concat();
+            let rows = store.one(Stmt::new(WITH_WORD, args)).await?;
+            // Several words of one person may begin so.
+            let mut page_of = ids(&rows)?;
+            page_of.dedup();
+            let left = query.limit.saturating_sub(people.len());
+            people.extend(looked_at(store, &PersonQuery { limit: left, ..query.clone() }, &page_of, &words).await?);
+            match page_of.pop() {
+                Some(last) if people.len() < query.limit && rows.touched >= page as u64 => after = last,
+                _ => return Ok(people),
+            }
         }
     }
-    args.extend(args![at_most(*limit)]);
-    let found = store.one(Stmt::new(sql, args)).await?;
-    found.iter().map(|mut row| row.json()).collect()
+    // Each page of what somebody may see is put together from many places: rather few and large ones.
+    let times = if query.viewer.is_some() { 8 } else { 2 };
+    let limit = query.limit.saturating_mul(times).clamp(AT_ONCE, 2000);
+    let mut listing = PersonQuery { text: None, limit, ..query.clone() };
+    while people.len() < query.limit {
+        let page = listed(store, &listing).await?;
+        let Some(last) = page.last() else { break };
+        listing.after = Some(last.id);
+        people.extend(page.into_iter().filter(|person| has(person, &words)));
+    }
+    people.truncate(query.limit);
+    Ok(people)
+}
+
+/// Those of these people who are asked for, and have the words.
+async fn looked_at(
+    store: &SqlStore<impl Driver>,
+    query: &PersonQuery,
+    candidates: &[String],
+    words: &[String],
+) -> Result<Vec<Person>, StoreError> {
+    let mut people = Vec::new();
+    for some in candidates.chunks(query.limit.clamp(AT_ONCE, 8 * AT_ONCE)) {
+        let page = documents(store, query, some).await?;
+        people.extend(page.into_iter().filter(|person| has(person, words)));
+        if people.len() >= query.limit {
+            people.truncate(query.limit);
+            break;
+        }
+    }
+    Ok(people)
+}
+
+/// Whether a word of the person begins with each of these.
+fn has(person: &Person, words: &[String]) -> bool {
+    let own = of_person(person);
+    words.iter().all(|word| own.iter().any(|own| own.starts_with(word.as_str())))
+}
+
+fn ids(rows: &Rows) -> Result<Vec<String>, StoreError> {
+    rows.iter().map(|mut row| Ok(row.text()?.to_owned())).collect()
+}
+
+/// Where the people stand whom somebody may see, in the words of [`crate::crm::access::decide`].
+struct Ways {
+    /// Whose people are seen whatever they say: one's own, and those of users whom one follows and so sees.
+    all_of: BTreeSet<String>,
+    /// Whose people are seen that are visible to the owner's role.
+    role_of: Vec<String>,
+    /// Whose people are seen that are visible to the owner's role and below.
+    below: Vec<String>,
+    /// Whether people are seen that are visible to the company.
+    company: bool,
+}
+
+/// More owners than that are not asked one by one: of all people, so many are seen then that one comes upon them soon.
+const OWNERS: usize = 64;
+
+const VIEWER: &str = "SELECT u.admin, u.restricted FROM users u WHERE u.id = $1 AND u.active";
+const FOLLOWED: &str = "SELECT w.followed FROM users u JOIN user_follows w ON w.follower = u.id \
+     WHERE u.id = $1 AND u.sees_followed LIMIT $2";
+const SAME_ROLE: &str = "SELECT o.id FROM users u JOIN users o ON o.role = u.role WHERE u.id = $1 LIMIT $2";
+const ROLES_ABOVE: &str =
+    concat!(roles_above!("$1"), " SELECT o.id FROM above b JOIN users o ON o.role = b.id LIMIT $2");
+
+/// Where to look for whom the user may see; `None` = everywhere.
+async fn ways(store: &SqlStore<impl Driver>, user: UserId) -> Result<Option<Ways>, StoreError> {
+    let mut batch = vec![Stmt::new(VIEWER, args![user])];
+    batch.extend([FOLLOWED, SAME_ROLE, ROLES_ABOVE].map(|sql| Stmt::new(sql, args![user, at_most(OWNERS + 1)])));
+    let answers = store.run(batch).await?;
+    let [viewer, owners @ ..] = answers.as_slice() else {
+        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+    };
+    let (mut all_of, nobody) = (BTreeSet::new(), Vec::new());
+    let Some(mut row) = viewer.first() else {
+        return Ok(Some(Ways { all_of, role_of: nobody.clone(), below: nobody, company: false }));
+    };
+    let (admin, restricted) = (row.bool()?, row.bool()?);
+    if admin {
+        return Ok(None);
+    }
+    all_of.insert(user.to_string());
+    if restricted {
+        return Ok(Some(Ways { all_of, role_of: nobody.clone(), below: nobody, company: false }));
+    }
+    let [followed, role_of, below] = owners else {
+        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+    };
+    let (followed, role_of, below) = (ids(followed)?, ids(role_of)?, ids(below)?);
+    if [&followed, &role_of, &below].into_iter().any(|owners| owners.len() > OWNERS) {
+        return Ok(None);
+    }
+    all_of.extend(followed);
+    Ok(Some(Ways { all_of, role_of, below, company: true }))
+}
+
+/// The first of each way, by id alone, so that the indexes answer: `$1` the state, `$2` after whom.
+const OWNED: &str =
+    "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.owner = $3 ORDER BY p.id LIMIT $4";
+const OWNED_AND_VISIBLE: &str = "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.owner = $3 \
+     AND p.visible_to = $4 AND p.visible_to <> 'owner' ORDER BY p.id LIMIT $5";
+const COMPANY: &str = "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > $2 AND p.visible_to = 'company' \
+     ORDER BY p.id LIMIT $3";
+const FOLLOWING: &str = "SELECT f.person FROM followers f JOIN persons p ON p.id = f.person WHERE p.state = $1 \
+     AND f.person > $2 AND f.follower = $3 ORDER BY f.person LIMIT $4";
+/// What was found is shown if the policy itself, at that moment, says so.
+const SHOWN: &str = concat!(
+    roles_above!("$1"),
+    " SELECT p.id, p.doc FROM persons p WHERE p.state = $2 AND p.id IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+     $14, $15, $16, $17, $18) AND (CAST($19 AS TEXT) IS NULL OR p.owner = $19) AND (",
+    "CAST($1 AS TEXT) IS NULL OR ",
+    may_see!("$1"),
+    ")"
+);
+const AT_ONCE: usize = 16;
+
+/// Those whom the user may see, way by way: who sees few of many is not made to wait for all of them to be looked at.
+async fn shown(
+    store: &SqlStore<impl Driver>,
+    query: &PersonQuery,
+    viewer: UserId,
+    ways: &Ways,
+) -> Result<Vec<Person>, StoreError> {
+    let state = state_of(query);
+    let after = query.after.map(|id| id.to_string()).unwrap_or_default();
+    let head = |more: Vec<Value>| args![state, after.as_str()].into_iter().chain(more).collect::<Vec<_>>();
+    let limit = at_most(query.limit);
+    let mut batch = vec![Stmt::new(FOLLOWING, head(args![viewer, limit]))];
+    batch.extend(ways.all_of.iter().map(|owner| Stmt::new(OWNED, head(args![owner.as_str(), limit]))));
+    for (owners, visible_to) in [(&ways.role_of, VisibleTo::OwnerRole), (&ways.below, VisibleTo::OwnerRoleAndBelow)] {
+        let of = |owner: &String| Stmt::new(OWNED_AND_VISIBLE, head(args![owner.as_str(), visible_to.as_str(), limit]));
+        batch.extend(owners.iter().filter(|owner| !ways.all_of.contains(*owner)).map(of));
+    }
+    if ways.company {
+        batch.push(Stmt::new(COMPANY, head(args![limit])));
+    }
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for rows in &store.run(batch).await? {
+        for mut row in rows.iter() {
+            found.insert(row.text()?.to_owned());
+        }
+    }
+    let found: Vec<String> = found.into_iter().take(query.limit).collect();
+    documents(store, query, &found).await
+}
+
+/// These people, as far as they are asked for and may be seen; in order.
+async fn documents(
+    store: &SqlStore<impl Driver>,
+    query: &PersonQuery,
+    ids: &[String],
+) -> Result<Vec<Person>, StoreError> {
+    let page = |ids: &[String]| {
+        let last = ids.last().cloned().unwrap_or_default();
+        let ids = ids.iter().cloned().chain(std::iter::repeat(last)).take(AT_ONCE);
+        let mut args = args![query.viewer, state_of(query)];
+        args.extend(ids.map(Value::from));
+        args.extend(args![query.owner]);
+        Stmt::new(SHOWN, args)
+    };
+    let answers = store.run(ids.chunks(AT_ONCE).map(page).collect()).await?;
+    let mut people: BTreeMap<String, Person> = BTreeMap::new();
+    for mut row in answers.iter().flat_map(Rows::iter) {
+        people.insert(row.text()?.to_owned(), row.json()?);
+    }
+    Ok(people.into_values().collect())
+}
+
+fn state_of(query: &PersonQuery) -> &'static str {
+    if query.trashed { "trashed" } else { "live" }
 }

@@ -179,6 +179,11 @@ pub(super) fn of_query(text: &str) -> Vec<String> {
         return words;
     }
     for part in text.split_whitespace() {
+        // As in what people are found by: without the last part of the domain.
+        let part = match part.rsplit_once('.') {
+            Some((before, _)) if before.contains('@') => before,
+            _ => part,
+        };
         if phone(part) {
             words.push(part.chars().filter(char::is_ascii_digit).take(LONGEST).collect());
         } else {
@@ -302,6 +307,7 @@ mod tests {
         assert_eq!(words("Ann.Lee@example.com"), ["ann", "lee", "example", "com"]);
         assert_eq!(of_query("(555) 01-00"), ["5550100"]);
         assert_eq!(of_query("ann 555-01"), ["55501", "ann"]);
+        assert_eq!(of_query("ann.lee@example.com"), ["example", "ann", "lee"]);
         let mut tails = Vec::new();
         phone_tails("+1 555-0100", &mut tails);
         assert_eq!(tails, ["15550100", "5550100", "0100"]);
