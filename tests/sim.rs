@@ -31,6 +31,8 @@ mod history;
 mod interrupted;
 #[path = "sim/kinds.rs"]
 mod kinds;
+#[path = "sim/manner.rs"]
+mod manner;
 #[path = "sim/oracle.rs"]
 mod oracle;
 #[path = "common/postgres.rs"]

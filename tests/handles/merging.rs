@@ -101,6 +101,31 @@ async fn links_of_other_accounts_go_to_the_survivor_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_restored_after_a_merge_gets_the_records_back() {
+    let app = TestApp::new().await;
+    let device = app.device(ICLOUD);
+    for n in 1..=8 {
+        device.add(card(&format!("u{n}"), &format!("Given{n}"), "Example"));
+    }
+    app.connect(ICLOUD, &[]);
+    let (one, two) = (app.person("Given1 Example"), app.person("Given2 Example"));
+    app.cli(&["people", "merge", &one, &two, "--yes"]).json();
+    rest(&app, &[ICLOUD]);
+    let mark = app.icloud.mark();
+    app.cli(&["trash", "restore", &two]).json();
+    rest(&app, &[ICLOUD]);
+    assert_eq!((app.people().len(), device.len()), (8, 8), "nobody is made beside the record that there is");
+    assert_eq!(app.icloud.ask(|journal| journal.creates(mark)), 0);
+    assert_eq!(
+        (emails(&app, &one), emails(&app, &two)),
+        (vec!["u1@example.com".into()], vec!["u2@example.com".into()])
+    );
+    app.cli(&["people", "edit", &two, "--note", "back again"]).json();
+    rest(&app, &[ICLOUD]);
+    assert!(device.text(&device.find("u2")[0]).unwrap().contains("back again"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_13_possible_duplicates_are_merged_or_dismissed() {
     let app = TestApp::new().await;
     let device = app.device(ICLOUD);

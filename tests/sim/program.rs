@@ -25,6 +25,8 @@ mod handles_play;
 mod history;
 #[path = "kinds.rs"]
 mod kinds;
+#[path = "manner.rs"]
+mod manner;
 #[path = "mutants.rs"]
 mod mutants;
 #[path = "oracle.rs"]

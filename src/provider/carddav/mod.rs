@@ -45,6 +45,16 @@ use crate::secret::Secret;
 use crate::sync::caps::{Capabilities, Ids, TokenPlace};
 use crate::sync::view::{RemoteRecord, RemoteRef, Seen};
 
+/// Reads the body of a multistatus that is there as a whole, and says how many responses it holds: for whoever wants to
+/// know whether an answer can be read at all (the fuzz targets do).
+///
+/// # Errors
+/// A text for people, when it is no multistatus.
+pub async fn count_rows(body: &bytes::Bytes) -> Result<usize, String> {
+    let mut rows = 0;
+    xml::read_whole(body, |_| rows += 1).await.map(|_| rows).map_err(|fault| fault.to_string())
+}
+
 /// How many records `groups` asks for at once: only the groups among them stay in memory.
 const GROUP_PAGE: usize = 1_000;
 

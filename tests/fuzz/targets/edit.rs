@@ -1,0 +1,36 @@
+//! Editing a stored card, whatever it is (rule 4): the field that was edited reads as wanted, the others as before, and a
+//! line that nobody understands stays.
+#![no_main]
+
+use contactd::card::field::{Field, FieldSet};
+use contactd::provider::carddav::convert::{Read, read};
+use contactd::provider::carddav::edit::edit;
+use libfuzzer_sys::fuzz_target;
+
+/// Lines as they are meant: folds undone.
+fn unfolded(raw: &[u8]) -> String {
+    String::from_utf8_lossy(raw).replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "")
+}
+
+fuzz_target!(|raw: &[u8]| {
+    let Read::Contact(before) = read(raw) else { return };
+    let all = FieldSet::all().without([Field::Photo].into_iter().collect());
+    // Nothing asked for is nothing done, but for line ends.
+    let same = edit(raw, &before.card, all, None, None).expect("a contact can be edited");
+    let Read::Contact(kept) = read(&same) else { panic!("no contact any more") };
+    assert_eq!(kept.card, before.card);
+    // Another note, and nothing else.
+    let mut wanted = before.card.clone();
+    wanted.note = Some("call back".to_owned());
+    let note = [Field::Note].into_iter().collect();
+    let edited = edit(raw, &wanted, note, None, None).expect("a contact can be edited");
+    let Read::Contact(after) = read(&edited) else { panic!("no contact any more") };
+    assert_eq!(after.card.note.as_deref(), Some("call back"));
+    for field in Field::ALL.iter().filter(|f| **f != Field::Note) {
+        assert_eq!(after.card.get(*field), before.card.get(*field), "{}", field.name());
+    }
+    let text = unfolded(&edited);
+    for line in unfolded(&same).lines().filter(|line| line.starts_with("X-KEEP")) {
+        assert!(text.contains(line), "{line:?} is gone");
+    }
+});
