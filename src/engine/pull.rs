@@ -48,7 +48,7 @@ impl Running<'_> {
             collections = self.refresh_collections(collections).await?;
         }
         for collection in collections {
-            self.pull_collection(collection).await?;
+            Box::pin(self.pull_collection(collection)).await?;
         }
         let collections = self.store().collections(self.account.id).await?;
         if let Some(home) = collections.iter().find(|c| c.writable).or(collections.first()) {
@@ -271,7 +271,7 @@ impl Running<'_> {
                     break;
                 }
                 let part = Box::pin(self.confirm_recent(part)).await?;
-                self.observe(collection, part, affected).await?;
+                Box::pin(self.observe(collection, part, affected)).await?;
             }
         }
         for blob in blobs {
@@ -374,7 +374,7 @@ impl Running<'_> {
         for refs in todo.chunks(batch) {
             self.keep_lease().await?;
             let rows = self.fetched(refs).await?;
-            self.observe(collection, rows, affected).await?;
+            Box::pin(self.observe(collection, rows, affected)).await?;
         }
         for ids in touched.chunks(self.engine.options.page.max(1) * 4) {
             self.keep_lease().await?;
@@ -441,7 +441,7 @@ impl Running<'_> {
                 rows.seen.retain(|seen| !matches!(seen, Seen::Gone(_)));
                 self.unfinished |= rows.seen.len() < all;
             }
-            self.observe(collection, rows, &mut affected).await?;
+            Box::pin(self.observe(collection, rows, &mut affected)).await?;
         }
         self.regroup(collection, affected).await
     }
@@ -473,7 +473,7 @@ impl Running<'_> {
             } else {
                 self.fetched(&refs).await?
             };
-            self.observe(collection, rows, &mut affected).await?;
+            Box::pin(self.observe(collection, rows, &mut affected)).await?;
         }
         self.regroup(collection, affected).await?;
         let (account, id) = (self.account.id, &collection.id);
