@@ -21,7 +21,8 @@ use std::str::FromStr;
 use ::config::{File, FileFormat, Map, Source, Value, ValueKind};
 
 pub use settings::{
-    BadValue, Control, Crm, Http, Log, LogFormat, Net, Period, Secrets, Settings, Size, Store, StoreUrl, Sync,
+    BadValue, ClientType, Control, Crm, Google, Http, Log, LogFormat, Net, Period, Secrets, Settings, Size, Store,
+    StoreUrl, Sync, WebUrl,
 };
 
 /// What holds where nothing else is said.
@@ -183,6 +184,13 @@ fn assemble(values: BTreeMap<String, (ValueKind, Origin)>) -> Result<Config, Con
         .map_err(|error| ConfigError::Broken(error.to_string()))?;
     let values = values.into_iter().map(|(key, (kind, origin))| (key, (harmless(kind), origin))).collect();
     let config = Config { settings, values };
+    if config.google.client_type == ClientType::Web && config.http.public_url.is_empty() {
+        let key = "google.client_type".to_owned();
+        let origin = config.origin(&key).cloned().unwrap_or(Origin::Default);
+        let why =
+            "users come back to http.public_url from a client of type \"web\", and that is empty; set it".to_owned();
+        return Err(ConfigError::Settings(vec![Problem { key, origin, why }]));
+    }
     if config.sync.jitter > config.sync.interval {
         let key = "sync.jitter".to_owned();
         let origin = config.origin(&key).cloned().unwrap_or(Origin::Default);
@@ -300,11 +308,7 @@ const RULES: &[Rule] = &[
         check: |kind| parsed::<StoreUrl>(kind).map(drop),
     },
     Rule { key: "store.connections", allowed: "a number from 2 to 200", check: |kind| number(kind, 2..=200) },
-    Rule {
-        key: "store.password_file",
-        allowed: "an absolute path, in quotes, or nothing between the quotes",
-        check: |kind| if text(kind)?.is_empty() { Ok(()) } else { absolute(kind) },
-    },
+    Rule { key: "store.password_file", allowed: FILE_OR_NONE, check: file_or_none },
     Rule { key: "control.socket", allowed: "an absolute path, in quotes", check: absolute },
     Rule {
         key: "http.listen",
@@ -315,6 +319,11 @@ const RULES: &[Rule] = &[
                 text(&one.kind)?.parse::<SocketAddr>().map(drop).map_err(|_| "there is no address with a port")
             })
         },
+    },
+    Rule {
+        key: "http.public_url",
+        allowed: r#"an address such as "https://crm.example.com", or nothing between the quotes"#,
+        check: |kind| if text(kind)?.is_empty() { Ok(()) } else { parsed::<WebUrl>(kind).map(drop) },
     },
     Rule {
         key: "sync.interval",
@@ -371,6 +380,39 @@ const RULES: &[Rule] = &[
         check: |kind| within(parsed::<Size>(kind)?.0, 64 << 10..=1 << 30),
     },
     Rule {
+        key: "google.client_id",
+        allowed: "the client's id as Google shows it, or nothing between the quotes",
+        check: |kind| {
+            let plain = text(kind)?.bytes().all(|byte| byte.is_ascii_graphic());
+            if plain { Ok(()) } else { Err("no id has such characters") }
+        },
+    },
+    Rule { key: "google.client_secret_file", allowed: FILE_OR_NONE, check: file_or_none },
+    Rule {
+        key: "google.client_type",
+        allowed: r#""desktop" or "web""#,
+        check: |kind| one_of(kind, &["desktop", "web"]),
+    },
+    Rule { key: "google.testing", allowed: "true or false", check: boolean },
+    Rule { key: "google.service_account_file", allowed: FILE_OR_NONE, check: file_or_none },
+    Rule {
+        key: "google.delegated_domains",
+        allowed: r#"a list of domains, such as ["example.com"]"#,
+        check: |kind| {
+            let ValueKind::Array(all) = kind else { return Err("it is not a list") };
+            all.iter().try_for_each(|one| {
+                let domain = text(&one.kind)?;
+                let plain = |c: char| c.is_alphanumeric() || ".-".contains(c);
+                if domain.contains('.') && domain.chars().all(plain) { Ok(()) } else { Err("there is no domain") }
+            })
+        },
+    },
+    Rule { key: "google.authorize_url", allowed: WEB_URL, check: |kind| parsed::<WebUrl>(kind).map(drop) },
+    Rule { key: "google.token_url", allowed: WEB_URL, check: |kind| parsed::<WebUrl>(kind).map(drop) },
+    Rule { key: "google.revoke_url", allowed: WEB_URL, check: |kind| parsed::<WebUrl>(kind).map(drop) },
+    Rule { key: "google.userinfo_url", allowed: WEB_URL, check: |kind| parsed::<WebUrl>(kind).map(drop) },
+    Rule { key: "google.api_url", allowed: WEB_URL, check: |kind| parsed::<WebUrl>(kind).map(drop) },
+    Rule {
         key: "log.format",
         allowed: r#""auto", "text" or "json""#,
         check: |kind| one_of(kind, &["auto", "text", "json"]),
@@ -381,6 +423,13 @@ const RULES: &[Rule] = &[
         check: |kind| if text(kind)?.trim().is_empty() { Err("it is empty") } else { Ok(()) },
     },
 ];
+
+const FILE_OR_NONE: &str = "an absolute path, in quotes, or nothing between the quotes";
+const WEB_URL: &str = "an address with https, or with http on this machine itself";
+
+fn file_or_none(kind: &ValueKind) -> Result<(), &'static str> {
+    if text(kind)?.is_empty() { Ok(()) } else { absolute(kind) }
+}
 
 fn text(kind: &ValueKind) -> Result<&str, &'static str> {
     if let ValueKind::String(text) = kind { Ok(text) } else { Err("it is not a text in quotes") }

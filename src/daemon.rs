@@ -5,6 +5,7 @@
 //! the scheduler is one enum in [`crate::engine::schedule`]; signals become those.
 
 pub mod doctor;
+mod google;
 mod listen;
 pub(crate) mod store;
 
@@ -47,6 +48,9 @@ pub enum DaemonError {
     /// The store can't be used, or another daemon uses it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Signing in at Google is set up wrongly.
+    #[error("Google is not set up rightly: {0}")]
+    Google(String),
     /// Requests can't be sent.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -87,7 +91,8 @@ pub async fn run(config: Config, path: Option<PathBuf>, log: telemetry::Reload) 
     let engine = Arc::new(Engine::new(Arc::clone(&store), Arc::clone(&world), holder, options));
     let resolver: Arc<dyn Resolver> =
         Arc::new(SystemResolver::new(Arc::new(System)).map_err(|error| DaemonError::Dns(error.to_string()))?);
-    let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private);
+    let google = google::setup(&config, credentials.as_deref()).map_err(DaemonError::Google)?;
+    let registry = Registry::new(http, resolver, Arc::clone(&world), config.net.allow_private).with_google(google);
     let connector =
         Arc::new(Connector::new(Arc::clone(&engine), registry, keys, &config.secrets.key_file, credentials));
     let unopened = connector.unopened().await?.len();

@@ -1,5 +1,8 @@
 //! Golden files: what an address book's bytes mean, as JSON beside them. `tests/golden/carddav/<case>.in.vcf` is a stored
-//! card, `<case>.out.json` what is read from it. `UPDATE_GOLDEN=1 cargo test --test convert` writes them anew.
+//! card, `<case>.out.json` what is read from it. `tests/golden/google/<case>.in.json` is a person as Google tells it, with
+//! `<case>.create.json` as it would be created. `UPDATE_GOLDEN=1 cargo test --test convert` writes them anew.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a golden file that can't be read is a failed test")]
 
 use std::fs;
 use std::path::Path;
@@ -7,6 +10,9 @@ use std::path::Path;
 use contactd::card::field::FieldSet;
 use contactd::provider::carddav::convert::{Read, Version, read, write_new};
 use contactd::provider::carddav::edit::edit;
+use contactd::provider::google::convert as google;
+use contactd::provider::google::edit::{create, update};
+use contactd::sync::view::Seen;
 use serde_json::{Value, json};
 
 fn seen(raw: &[u8]) -> Value {
@@ -68,4 +74,59 @@ fn crlf(raw: &[u8]) -> Vec<u8> {
         out.push(*byte);
     }
     out
+}
+
+fn observed(person: &Value) -> Value {
+    let Some(seen) = google::observe(person, &"people/me".into()) else { return json!("nobody") };
+    match seen {
+        Seen::Present(record) => json!({
+            "id": record.at.id,
+            "etag": record.at.etag,
+            "card": record.body,
+            "groups": record.groups,
+            "modified": record.modified.map(|time| time.to_string()),
+            "token": record.token,
+            "uid": record.uid,
+            "formerly": record.formerly,
+        }),
+        Seen::Gone(id) => json!({ "gone": id }),
+        Seen::Unreadable(at, why) => json!({ "unreadable": at.id, "why": why }),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn people_at_google_mean_what_stands_beside_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/google");
+    let mut cases = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(case) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".in.json")) else { continue };
+        let person: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        golden(&folder.join(format!("{case}.out.json")), &observed(&person), case);
+        cases += 1;
+
+        let Some(Seen::Present(record)) = google::observe(&person, &"people/me".into()) else { continue };
+        let raw: Value = serde_json::from_slice(&record.raw.unwrap()).unwrap();
+        // An edit of nothing sends nothing, and what was read can be written anew and is read the same.
+        let lists = update(&raw, &record.body, FieldSet::all());
+        assert!(lists.is_empty(), "{case}: {lists:?}");
+        let token = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff".parse().unwrap();
+        let created = create(&record.body, token, &record.groups);
+        golden(&folder.join(format!("{case}.create.json")), &created, case);
+        let mut again = google::card_of(&google::strip(&created));
+        // Google makes the name as shown, and keeps pictures elsewhere.
+        again.display.clone_from(&record.body.display);
+        again.photo.clone_from(&record.body.photo);
+        assert_eq!(json!(again), json!(record.body), "{case}");
+    }
+    assert!(cases >= 5, "only {cases} cases found");
+}
+
+fn golden(file: &Path, shown: &Value, case: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(file, serde_json::to_string_pretty(shown).unwrap() + "\n").unwrap();
+    }
+    let expected: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_eq!(*shown, expected, "{case}");
 }

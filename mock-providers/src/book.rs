@@ -281,6 +281,12 @@ impl Book {
         self.edit(id, Condition::IfPresent, now, |entry| entry.groups = groups)
     }
 
+    /// Puts an entry into exactly these groups without a new version of it, as at providers where that is no change. Returns
+    /// whether there is such an entry.
+    pub fn set_groups_silently(&mut self, id: &str, groups: BTreeSet<String>) -> bool {
+        self.entries.get_mut(id).map(|entry| entry.groups = groups).is_some()
+    }
+
     /// Gives an entry a new version and leaves everything else as it was.
     ///
     /// # Errors

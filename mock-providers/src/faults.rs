@@ -80,6 +80,23 @@ pub enum Fault {
     Doctype,
     /// The answer body stops in the middle and the connection is cut.
     Torn,
+    /// A page of HTML with this status, as from a proxy in between; no effect.
+    HtmlStatus(u16),
+    /// An error in the provider's own words; no effect.
+    Says {
+        /// The status.
+        status: u16,
+        /// What the provider calls that status, such as `PERMISSION_DENIED`.
+        name: String,
+        /// The reason that a machine should look at, such as `SERVICE_DISABLED`.
+        reason: Option<String>,
+        /// The text.
+        message: String,
+    },
+    /// The quota behind the one that counts calls is used up; no effect.
+    Exhausted,
+    /// A batch is carried out for so many of its items, then the answer is 503.
+    Partial(usize),
 }
 
 /// Which requests a fault hits. What is not set matches everything.

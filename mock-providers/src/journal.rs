@@ -65,6 +65,8 @@ pub struct Record {
     pub method: String,
     /// The path as it was sent, without the query.
     pub path: String,
+    /// The query as it was sent, where it holds no secrets; empty where none is kept.
+    pub query: String,
     /// The headers worth keeping, in small letters.
     pub headers: Vec<(String, String)>,
     /// Whether credentials were sent along, of which nothing is kept.
@@ -79,6 +81,10 @@ pub struct Record {
     pub effects: Vec<Effect>,
     /// The faults that hit it, by name.
     pub faults: Vec<String>,
+    /// What it was charged with, by class, where calls are counted so.
+    pub charged: Vec<(&'static str, u32)>,
+    /// Whether it was a change that came while another change of the same user was under way.
+    pub overlapped: bool,
 }
 
 impl Record {
@@ -98,6 +104,7 @@ impl Record {
             origin,
             method: method.to_owned(),
             path: path.to_owned(),
+            query: String::new(),
             credentials: headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")),
             headers: headers
                 .into_iter()
@@ -109,6 +116,8 @@ impl Record {
             status: None,
             effects: Vec::new(),
             faults: Vec::new(),
+            charged: Vec::new(),
+            overlapped: false,
         }
     }
 
@@ -210,6 +219,18 @@ impl Journal {
         self.effects(mark).filter(|effect| effect.is_write()).count()
     }
 
+    /// What was charged after a mark in one class of calls.
+    #[must_use]
+    pub fn charged(&self, mark: Mark, class: &str) -> u32 {
+        let charges = self.since(mark).flat_map(|record| &record.charged);
+        charges.filter(|(charged, _)| *charged == class).map(|(_, cost)| cost).sum()
+    }
+
+    /// The changes after a mark that came while another change of the same user was under way.
+    pub fn overlaps(&self, mark: Mark) -> impl Iterator<Item = &Record> {
+        self.since(mark).filter(|record| record.overlapped)
+    }
+
     /// Forgets the records; numbers go on.
     pub fn clear(&mut self) {
         self.records.clear();
@@ -231,6 +252,16 @@ mod tests {
         assert_eq!(record.headers, [("if-match".to_owned(), "\"1\"".to_owned())]);
         assert!(record.credentials);
         assert_eq!((record.body_length, record.body_hash.len()), (4, 16));
+    }
+
+    #[test]
+    fn charges_and_overlaps_are_counted() {
+        let mut journal = Journal::default();
+        journal.add(Record { charged: vec![("read", 1), ("write", 2)], ..record("POST", Vec::new()) });
+        let mark = journal.mark();
+        journal.add(Record { charged: vec![("write", 3)], overlapped: true, ..record("POST", Vec::new()) });
+        assert_eq!((journal.charged(Mark::default(), "write"), journal.charged(mark, "read")), (5, 0));
+        assert_eq!(journal.overlaps(Mark::default()).map(|record| record.number).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -9,27 +9,31 @@ use std::io::Write as _;
 use clap::{Parser, ValueEnum};
 use mock_providers::carddav::settings::{Account, Clock, Ports, Rewrite};
 use mock_providers::carddav::{Icloud, Settings};
+use mock_providers::google::{self, Google};
+use mock_providers::oauth::User;
 
-/// A provider of contacts that is not real: iCloud over CardDAV, with everything it does differently.
+/// A provider of contacts that is not real: iCloud over CardDAV or Google's People API, with everything they do differently.
 ///
-/// Three origins listen on 127.0.0.1, over plain http: the one that users type in, the partition that holds the data and
-/// the host of the photos. Faults are injected and devices played under /_control/ on the first; GET it for a list.
+/// Three origins listen on 127.0.0.1, over plain http. iCloud: the one that users type in, the partition that holds the data
+/// and the host of the photos. Google: the People API, the authorization server and the host of the photos. Faults are
+/// injected and users played under /_control/ on the first; GET it for a list.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
     /// Which server to play
     #[arg(long, value_enum, default_value_t = Preset::Icloud)]
     preset: Preset,
-    /// Port of the origin that users type in; 0 lets the system choose
+    /// Port of the origin that users type in, or of the People API; 0 lets the system choose
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     port: u16,
-    /// Port of the partition that holds the data
+    /// Port of the partition that holds the data, or of the authorization server
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     partition_port: u16,
     /// Port of the photos
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     photo_port: u16,
-    /// An account as USER:PASSWORD:NUMBER, where the number stands in its paths; may be given several times
+    /// An account as USER:PASSWORD:NUMBER, where the number stands in its paths; may be given several times. Google has no
+    /// use for the password, and the number is the one in ID tokens
     #[arg(long = "account", value_name = "ACCOUNT", value_parser = account)]
     accounts: Vec<Account>,
     /// How many made-up cards each account starts with
@@ -55,6 +59,8 @@ enum Preset {
     Icloud,
     /// A CardDAV server of the common kind
     Generic,
+    /// Google: OAuth 2.0 and the People API
+    Google,
 }
 
 fn account(text: &str) -> Result<Account, String> {
@@ -70,6 +76,7 @@ async fn main() -> std::io::Result<()> {
     let mut settings = match arguments.preset {
         Preset::Icloud => Settings::icloud(),
         Preset::Generic => Settings::generic(),
+        Preset::Google => return google(&arguments).await,
     };
     settings.clock = Clock::System;
     settings.ports = Ports { entry: arguments.port, partition: arguments.partition_port, photo: arguments.photo_port };
@@ -91,9 +98,69 @@ async fn main() -> std::io::Result<()> {
         }
     }
     let told = if arguments.json { in_json(&icloud, &accounts) } else { in_words(&icloud, &accounts) };
+    serve(&told).await
+}
+
+/// Says where the mock listens, and waits for the end.
+async fn serve(told: &str) -> std::io::Result<()> {
     println!("{told}");
     std::io::stdout().flush()?;
     tokio::signal::ctrl_c().await
+}
+
+/// Plays Google.
+async fn google(arguments: &Arguments) -> std::io::Result<()> {
+    let mut settings = google::Settings { clock: Clock::System, ..google::Settings::default() };
+    settings.ports = google::settings::Ports {
+        people: arguments.port,
+        accounts: arguments.partition_port,
+        photos: arguments.photo_port,
+    };
+    if !arguments.accounts.is_empty() {
+        let user = |account: &Account| User::new(&account.user, &account.dsid, &account.user);
+        settings.oauth.users = arguments.accounts.iter().map(user).collect();
+    }
+    let (users, clients) = (settings.oauth.users.clone(), settings.oauth.clients.clone());
+    let google = Google::start(settings).await?;
+    let mut accounts = Vec::new();
+    for (number, user) in users.iter().enumerate() {
+        let account = google.account(&user.email).map_err(std::io::Error::other)?;
+        account.seed(arguments.seed.wrapping_add(number as u64), arguments.cards);
+        let token = account.access_token(&["contacts"]);
+        accounts.push(serde_json::json!({
+            "user": user.email, "sub": user.sub, "contacts": account.len(), "access_token": token,
+        }));
+    }
+    let endpoints = google.endpoints();
+    if arguments.json {
+        return serve(
+            &serde_json::json!({
+                "entry": google.url(), "photo": google.photo_url(), "control": google.url() + "/_control/",
+                "endpoints": endpoints, "clients": clients, "accounts": accounts,
+            })
+            .to_string(),
+        )
+        .await;
+    }
+    let mut text = format!(
+        "people     {}/v1/\nauthorize  {}\ntoken      {}\nphotos     {}/\nback door  {}/_control/\n",
+        endpoints.people,
+        endpoints.authorize,
+        endpoints.token,
+        google.photo_url(),
+        google.url()
+    );
+    for client in &clients {
+        text += &format!("\nclient     {}\nsecret     {}\n", client.id, client.secret.as_deref().unwrap_or("none"));
+    }
+    for account in &accounts {
+        text += &format!(
+            "\nuser       {}\ncontacts   {}\n",
+            account["user"].as_str().unwrap_or_default(),
+            account["contacts"]
+        );
+    }
+    serve(&(text + "\nCtrl-C stops it.")).await
 }
 
 fn in_json(icloud: &Icloud, accounts: &[Account]) -> String {

@@ -18,9 +18,10 @@ use super::types::{
 use super::{ApiError, App, show};
 use crate::card::field::Field;
 use crate::engine::change::{Present, asks_about_present};
-use crate::engine::connect::{How, Wanted};
+use crate::engine::connect::{Added, ConnectError, How, Wanted};
 use crate::engine::schedule::Outcome;
 use crate::engine::verify::Difference;
+use crate::ids::UserId;
 use crate::secret::Secret;
 use crate::store::{Account, AccountState, Commit};
 use crate::sync::settings::{Direction, Flow, Scope, Settings};
@@ -43,7 +44,55 @@ pub(super) async fn shown(app: &App, account: &Account, caller: &Caller) -> Acco
         let last = last.filter(|run| run.ended > account.synced);
         shown.reason = last.and_then(|run| run.error).map(|error| format!("the last run failed: {error}"));
     }
+    if let AccountState::Active | AccountState::Setup = &account.state {
+        let urgent = || async { app.connector.notice(account).await.filter(|n| n.urgent).map(|n| n.says) };
+        shown.reason = match (app.connector.lacks(account).await, shown.reason) {
+            (None, None) => urgent().await,
+            (lacks, reason) => lacks.or(reason),
+        };
+    }
+    shown.reason = shown.reason.map(|reason| complete(&reason, account, caller));
     shown
+}
+
+/// The commands in a reason as they are to be typed for that account.
+pub(super) fn complete(reason: &str, account: &Account, caller: &Caller) -> String {
+    let address = &account.address;
+    let user = caller.directory.users.get(&account.user).map_or_else(|| account.user.to_string(), |u| u.email.clone());
+    reason
+        .replace("`contactd account add`", &format!("`contactd account add {address} --user {user}`"))
+        .replace("`contactd account resume`", &format!("`contactd account resume {address}`"))
+        .replace("`contactd account set` with", &format!("`contactd account set {address}` with"))
+}
+
+/// Whose account it is to be, if the caller may add one for them.
+pub(super) fn new_owner(caller: &Caller, user: &str) -> Result<UserId, ApiError> {
+    let user = caller.find_user(user)?;
+    if !caller.is_admin() && caller.user != Some(user.id) {
+        return Err(ApiError::Forbidden("only an administrator may add an account for somebody else".to_owned()));
+    }
+    if !user.active {
+        return Err(ApiError::Conflict(format!("{} is deactivated and can't have accounts", user.name)));
+    }
+    Ok(user.id)
+}
+
+/// What a new account starts with.
+pub(super) fn defaults(app: &App) -> Settings {
+    Settings { visible_to: app.edition.narrowest(), guard: app.guard, ..Settings::default() }
+}
+
+/// What adding came to.
+pub(super) async fn added(app: &App, caller: &Caller, added: Added) -> AccountAdded {
+    app.schedule.changed();
+    let how = match added.how {
+        How::New => "new",
+        How::Returned => "returned",
+        How::SignedIn => "signed_in",
+    };
+    let groups = added.groups.into_iter().map(|g| show::group(g.id, g.name, g.size)).collect();
+    let account = shown(app, &added.account, caller).await;
+    AccountAdded { account, how: how.to_owned(), groups }
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Vec<AccountShown>>, ApiError> {
@@ -70,26 +119,13 @@ pub(super) async fn add(
     caller: Caller,
     Json(new): Json<NewAccount>,
 ) -> Result<Json<AccountAdded>, ApiError> {
-    let user = caller.find_user(&new.user)?;
-    if !caller.is_admin() && caller.user != Some(user.id) {
-        return Err(ApiError::Forbidden("only an administrator may add an account for somebody else".to_owned()));
-    }
-    if !user.active {
-        return Err(ApiError::Conflict(format!("{} is deactivated and can't have accounts", user.name)));
-    }
-    let defaults = Settings { visible_to: app.edition.narrowest(), guard: app.guard, ..Settings::default() };
-    let NewAccount { email, provider, server, trust, password, .. } = new;
+    let user = new_owner(&caller, &new.user)?;
+    let NewAccount { email, provider, server, trust, direction, password, .. } = new;
     let wanted = Wanted { address: email, kind: provider, server, trust };
-    let added = Box::pin(app.connector.add(user.id, &wanted, &Secret::from(password), defaults)).await?;
-    app.schedule.changed();
-    let how = match added.how {
-        How::New => "new",
-        How::Returned => "returned",
-        How::SignedIn => "signed_in",
-    };
-    let groups = added.groups.into_iter().map(|g| show::group(g.id, g.name, g.size)).collect();
-    let account = shown(&app, &added.account, &caller).await;
-    Ok(Json(AccountAdded { account, how: how.to_owned(), groups }))
+    let mut settings = defaults(&app);
+    settings.direction = direction.unwrap_or(settings.direction);
+    let done = Box::pin(app.connector.add(user, &wanted, &Secret::from(password), settings)).await?;
+    Ok(Json(added(&app, &caller, done).await))
 }
 
 pub(super) async fn groups(
@@ -108,7 +144,7 @@ pub(super) async fn mapping(
     Path(account): Path<String>,
 ) -> Result<Json<Vec<MappingRow>>, ApiError> {
     let account = caller.find_account(&app, &account).await?;
-    let provider = app.connector.open(account.id).await?;
+    let provider = app.connector.look(account.id).await?;
     let caps = provider.capabilities();
     let two_way = account.settings.direction == Direction::TwoWay;
     let row = |field: &Field| {
@@ -154,8 +190,9 @@ pub(super) async fn set(
     if settings.visible_to != account.settings.visible_to {
         app.edition.check(settings.visible_to).map_err(|error| ApiError::Invalid(error.to_string()))?;
     }
-    let provider = app.connector.open(account.id).await?;
+    let provider = app.connector.look(account.id).await?;
     let caps = provider.capabilities();
+    let lacked = app.connector.lacks(&account).await.is_some();
     let asks = asks_about_present(&account.settings, &settings) && account.synced.is_some();
     let present = choice.map(|choice| match choice {
         PresentChoice::Push => Present::Push,
@@ -182,7 +219,20 @@ pub(super) async fn set(
     }
     let account = if changed {
         let change = app.engine.change_settings(&account, caps, settings, present, caller.actor());
-        Box::pin(change).await?
+        let changed = Box::pin(change).await?;
+        let mut account = app.engine.store().account(changed.id).await?.unwrap_or(changed);
+        match (&account.state, app.connector.lacks(&account).await) {
+            // What has to be done shows at once, and not at the next run.
+            (AccountState::Active, Some(reason)) => {
+                put_state(&app, &mut account, AccountState::Reconnect { reason }).await?;
+            }
+            // It waited for what it does not need any more.
+            (AccountState::Reconnect { .. }, None) if lacked => {
+                put_state(&app, &mut account, AccountState::Active).await?;
+            }
+            _ => {}
+        }
+        account
     } else {
         account
     };
@@ -275,6 +325,12 @@ pub(super) async fn resume(
             let state = if started { AccountState::Active } else { AccountState::Setup };
             change_state(&app, &caller, account, state).await
         }
+        // What was wrong may have been mended elsewhere: a setting, an administrator's leave.
+        AccountState::Reconnect { .. } => {
+            let provider = app.connector.open(account.id).await?;
+            provider.check().await.map_err(ConnectError::Provider)?;
+            change_state(&app, &caller, account, AccountState::Active).await
+        }
         AccountState::Active => Ok(Json(shown(&app, &account, &caller).await)),
         other => Err(not_from(other)),
     }
@@ -302,6 +358,7 @@ fn not_from(state: &AccountState) -> ApiError {
         AccountState::Setup => {
             "the account was never started; see `contactd preview`, then `contactd account start`".to_owned()
         }
+        AccountState::Reconnect { reason } if reason.contains("`contactd account") => reason.clone(),
         AccountState::Reconnect { reason } => format!("{reason}; sign in again with `contactd account add`"),
         AccountState::Paused { .. } | AccountState::Error { .. } => {
             "the account is stopped; `contactd account resume` goes on".to_owned()
@@ -339,11 +396,11 @@ pub(super) async fn remove(
     let account = caller.find_account(&app, &account).await?;
     let turn = app.schedule.turn(account.id, true).await?;
     let account = app.engine.store().account(account.id).await?.unwrap_or(account);
-    app.connector.remove(account.clone()).await?;
+    let told = Box::pin(app.connector.remove(account.clone())).await?;
     drop(turn);
     app.schedule.changed();
     let account = app.engine.store().account(account.id).await?.unwrap_or(account);
-    Ok(Json(shown(&app, &account, &caller).await))
+    Ok(Json(AccountShown { reason: told, ..shown(&app, &account, &caller).await }))
 }
 
 pub(super) async fn preview(

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::types::ErrorBody;
 use crate::engine::connect::ConnectError;
+use crate::engine::connect::sign_in::SignInError;
 use crate::engine::schedule::Stopping;
 use crate::engine::{Refusal, SyncError};
 use crate::store::StoreError;
@@ -84,7 +85,19 @@ impl From<ConnectError> for ApiError {
             ConnectError::Store(error) => error.into(),
             ConnectError::NoAccount => Self::NotFound(says),
             ConnectError::TakenByOther => Self::Conflict(says),
+            ConnectError::ReadOnly(_) => Self::NeedsPerson(says),
             ConnectError::Registry(_) => Self::Invalid(says),
+            ConnectError::SignIn(error) => match error {
+                SignInError::Unknown | SignInError::Ended => Self::NotFound(says),
+                SignInError::BadRedirect | SignInError::NoAnswer | SignInError::OtherState => Self::Invalid(says),
+                SignInError::TooMany => Self::Stopping(says),
+                SignInError::Denied { .. }
+                | SignInError::NoRefresh { .. }
+                | SignInError::Fewer { .. }
+                | SignInError::NoIdentity(_)
+                | SignInError::OtherAddress { .. }
+                | SignInError::OtherMailbox(_) => Self::NeedsPerson(says),
+            },
             ConnectError::Provider(_) | ConnectError::Guessed(_) if error.needs_person() => Self::NeedsPerson(says),
             ConnectError::Provider(_) | ConnectError::Guessed(_) => Self::Provider(says),
             ConnectError::NoSecret | ConnectError::Seal(_) => Self::NeedsPerson(says),

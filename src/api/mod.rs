@@ -1,4 +1,4 @@
-//! IO. The control API: HTTP with JSON, over the Unix socket; on TCP for now only health and metrics.
+//! IO. The control API: HTTP with JSON, over the Unix socket; on TCP for now only health, metrics and the end of a sign-in.
 //!
 //! Owns: the routers, who may call ([`caller`]), and answers that come while something is done ([`live`]). Must not: know a
 //! provider; decide what a rule or the access policy decides. A resource is one file here and its lines in [`router`].
@@ -13,6 +13,7 @@ mod live;
 mod people;
 mod runs;
 mod show;
+mod sign_in;
 mod status;
 mod trash;
 pub mod types;
@@ -70,6 +71,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/accounts/{account}/preview", post(accounts::preview))
         .route("/accounts/{account}/refresh", post(accounts::refresh))
         .route("/accounts/{account}/verify", post(accounts::verify))
+        .route("/sign-ins", post(sign_in::begin))
+        .route("/sign-ins/{id}", get(sign_in::outcome).post(sign_in::finish))
         .route("/refresh", post(accounts::refresh_all))
         .route("/status", get(status::status))
         .route("/doctor", get(status::doctor))
@@ -99,9 +102,10 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new().nest("/api/v1", v1).layer(from_fn(caller::only_root_or_us)).merge(health()).with_state(app)
 }
 
-/// What may be asked over TCP: whether we live, whether we are ready, and counts.
+/// What may be asked over TCP: whether we live, whether we are ready, and counts; and where users come back to who signed in
+/// at a provider.
 pub fn open_router(app: Arc<App>) -> Router {
-    health().with_state(app)
+    health().route(crate::engine::connect::sign_in::CALLBACK, get(sign_in::callback)).with_state(app)
 }
 
 fn health() -> Router<Arc<App>> {

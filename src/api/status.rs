@@ -138,11 +138,22 @@ pub(super) async fn doctor(State(app): State<Arc<App>>, caller: Caller) -> Resul
             AccountState::Removed => {}
             AccountState::Paused { reason } => say(name, Ok(format!("paused: {reason}"))),
             AccountState::Reconnect { reason } | AccountState::Error { reason } => {
+                let reason = accounts::complete(reason, &account, &caller);
                 say(name, Err(format!("{}: {reason}", account.state.word())));
             }
             AccountState::Setup | AccountState::Active => {
                 let signed_in = Box::pin(app.connector.check(account.id)).await;
-                say(name, signed_in.map(|()| "signs in".to_owned()).map_err(|error| error.to_string()));
+                let lacks = app.connector.lacks(&account).await;
+                let notice = app.connector.notice(&account).await;
+                let said = match (signed_in, lacks, notice) {
+                    (Err(error), _, _) => Err(error.to_string()),
+                    (Ok(()), Some(lacks), _) => Err(lacks),
+                    (Ok(()), None, None) => Ok("signs in".to_owned()),
+                    (Ok(()), None, Some(notice)) if notice.urgent => Err(notice.says),
+                    (Ok(()), None, Some(notice)) => Ok(format!("signs in; {}", notice.says)),
+                };
+                let complete = |says: String| accounts::complete(&says, &account, &caller);
+                say(name, said.map(complete).map_err(complete));
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Owns: the shapes of requests and answers. Must not: know the store, the engine or a provider; the pure modules' own
 //! types stand for themselves where they are meant for people.
 
+mod adding;
 mod handles;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::sync::plan::{Clash, Deletion, Waits};
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, OnLeave, Push, Settings};
 use crate::sync::view::{Answer, LinkState, Origin};
 
+pub use adding::*;
 pub use handles::*;
 
 /// The header that names the user for whom the caller acts; without it the caller acts as administrator.
@@ -124,34 +126,6 @@ pub struct UserShown {
     pub sees_followed_users: bool,
     /// Can sign in and own accounts.
     pub active: bool,
-}
-
-/// An account to be added.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewAccount {
-    /// The address to sign in with.
-    pub email: String,
-    /// Whose account it is: by id, e-mail or name.
-    pub user: String,
-    /// The provider, if it isn't to be found by the address: `icloud`, `carddav`.
-    #[serde(default)]
-    pub provider: Option<String>,
-    /// The server's address.
-    #[serde(default)]
-    pub server: Option<String>,
-    /// Further hosts that may be given the password.
-    #[serde(default)]
-    pub trust: Vec<String>,
-    /// The password. At iCloud one for this app alone.
-    pub password: String,
-}
-
-impl std::fmt::Debug for NewAccount {
-    /// Without the password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewAccount").field("provider", &self.provider).finish_non_exhaustive()
-    }
 }
 
 /// An account as shown. Credentials are never shown, to nobody.

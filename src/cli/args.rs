@@ -1,5 +1,6 @@
 //! The commands and their arguments.
 
+mod account;
 mod handles;
 
 use std::path::PathBuf;
@@ -264,25 +265,7 @@ pub enum RolesCommand {
 #[derive(Debug, Subcommand)]
 pub enum AccountCommand {
     /// Connect a mailbox, or sign in to it again; nothing is synced before it is started
-    Add {
-        /// The address to sign in with
-        email: String,
-        /// Whose mailbox it is
-        #[arg(long)]
-        user: String,
-        /// The provider, if it isn't to be found by the address
-        #[arg(long, value_parser = ["icloud", "carddav"])]
-        provider: Option<String>,
-        /// The server's address
-        #[arg(long, value_name = "URL")]
-        server: Option<String>,
-        /// A further host that may be given the password; may be given several times
-        #[arg(long, value_name = "HOST")]
-        trust: Vec<String>,
-        /// Read the password from the first line of this file; `-` = standard input. Without it you are asked
-        #[arg(long, value_name = "FILE")]
-        password_file: Option<PathBuf>,
-    },
+    Add(AccountAdd),
     /// List all accounts
     List,
     /// Show one account with its settings
@@ -514,6 +497,7 @@ pub struct HeldWhich {
     pub all: Option<String>,
 }
 
+pub(super) use account::AccountAdd;
 pub(super) use handles::{
     ConflictsCommand, DuplicatesCommand, KeepArg, PeopleMerge, ResolveArgs, TrashCommand, UndoArgs, WhichTrash,
 };

@@ -8,15 +8,15 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{
-    AccountCommand, AccountSet, Cli, Command, ConfigCommand, HeldCommand, HeldWhich, MappingCommand, RolesCommand,
-    RunsCommand, UserSet, UsersCommand,
+    AccountAdd, AccountCommand, AccountSet, Cli, Command, ConfigCommand, HeldCommand, HeldWhich, MappingCommand,
+    RolesCommand, RunsCommand, UserSet, UsersCommand,
 };
 use super::client::{Client, part};
-use super::{CliError, Exit, Style, handles, note, people, print, show};
+use super::{CliError, Exit, Style, handles, note, people, print, show, sign_in};
 use crate::api::types::{
-    AccountAdded, AccountShown, Check, Event, GroupShown, GuardPatch, HeldAnswer, HeldShown, MappingRow, NewAccount,
-    NewRole, NewUser, PresentChoice, PreviewShown, RoleShown, Rotated, RunShown, SettingsAnswer, SettingsPatch,
-    StatusShown, TallyShown, UserPatch, UserShown, WhyShown,
+    AccountShown, Check, Event, GroupShown, GuardPatch, HeldAnswer, HeldShown, MappingRow, NewAccount, NewRole,
+    NewUser, PresentChoice, PreviewShown, RoleShown, Rotated, RunShown, SettingsAnswer, SettingsPatch, StatusShown,
+    TallyShown, UserPatch, UserShown, WhyShown,
 };
 use crate::ids::HeldId;
 use crate::secret::Secret;
@@ -197,13 +197,7 @@ async fn account(command: AccountCommand, client: &Client, style: Style) -> Resu
             style.answer(&all, |all| show::accounts(all));
             return Ok(Exit::Ok);
         }
-        AccountCommand::Add { email, user, provider, server, trust, password_file } => {
-            let password = password(password_file.as_deref(), &email)?.expose().to_owned();
-            let new = NewAccount { email, user, provider, server, trust, password };
-            let added: AccountAdded = client.post("/accounts", Some(&new)).await?;
-            style.answer(&added, show::added);
-            return Ok(Exit::Ok);
-        }
+        AccountCommand::Add(new) => return account_add(new, client, style).await,
         AccountCommand::Show { account } => client.get(&format!("/accounts/{}", part(&account))).await?,
         AccountCommand::Set(set) => return account_set(set, client, style).await,
         AccountCommand::Start { account, yes } => return start(&account, yes, client, style).await,
@@ -221,6 +215,24 @@ async fn account(command: AccountCommand, client: &Client, style: Style) -> Resu
         }
     };
     style.answer(&shown, show::account);
+    Ok(Exit::Ok)
+}
+
+async fn account_add(new: AccountAdd, client: &Client, style: Style) -> Result<Exit, CliError> {
+    // Who says how to sign in by a password means that; otherwise the provider decides.
+    let by_password = new.password_file.is_some() || new.server.is_some() || !new.trust.is_empty();
+    let added = if by_password { None } else { Box::pin(sign_in::add(&new, client)).await? };
+    let added = match added {
+        Some(added) => added,
+        None => {
+            let password = password(new.password_file.as_deref(), &new.email)?.expose().to_owned();
+            let AccountAdd { email, user, provider, server, trust, direction, .. } = new;
+            let direction = direction.map(Into::into);
+            let new = NewAccount { email, user, provider, server, trust, direction, password };
+            client.post("/accounts", Some(&new)).await?
+        }
+    };
+    style.answer(&added, show::added);
     Ok(Exit::Ok)
 }
 

@@ -10,6 +10,7 @@ mod commands;
 mod handles;
 mod people;
 mod show;
+mod sign_in;
 
 use std::io::IsTerminal;
 use std::path::Path;

@@ -191,7 +191,7 @@ pub(super) fn added(added: &AccountAdded) -> String {
     let address = &added.account.address;
     let how = match added.how.as_str() {
         "returned" => "It was here before; its links were found again, and nothing will be doubled.",
-        "signed_in" => "It was here already; the new password is stored.",
+        "signed_in" => "It was here already; the new sign-in is stored.",
         _ => "Signed in.",
     };
     let mut text = format!("{how}\n");

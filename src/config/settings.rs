@@ -35,6 +35,8 @@ pub struct Settings {
     pub guard: GuardSettings,
     /// Requests to providers.
     pub net: Net,
+    /// Signing in at Google.
+    pub google: Google,
     /// The log.
     pub log: Log,
 }
@@ -65,6 +67,74 @@ pub struct Control {
 pub struct Http {
     /// Where to listen, besides the control socket.
     pub listen: Vec<SocketAddr>,
+    /// Where browsers reach that; empty = nowhere.
+    pub public_url: String,
+}
+
+/// Signing in at Google.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Google {
+    /// Our client's id; empty = none.
+    pub client_id: String,
+    /// The file with its secret; empty = none.
+    pub client_secret_file: PathBuf,
+    /// Its type.
+    pub client_type: ClientType,
+    /// Whether the app is in testing there.
+    pub testing: bool,
+    /// The file with a service account's key; empty = none.
+    pub service_account_file: PathBuf,
+    /// The domains over which that has a delegation.
+    pub delegated_domains: Vec<String>,
+    /// Where users sign in.
+    pub authorize_url: WebUrl,
+    /// Where tokens are given.
+    pub token_url: WebUrl,
+    /// Where tokens are given back.
+    pub revoke_url: WebUrl,
+    /// Where it is asked whose a token is.
+    pub userinfo_url: WebUrl,
+    /// Where the People API is.
+    pub api_url: WebUrl,
+}
+
+/// What kind of client ours is, which decides where users come back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientType {
+    /// To the machine on which the command runs.
+    Desktop,
+    /// To the daemon's public address.
+    Web,
+}
+
+/// An address on the web: `https`, or `http` on this machine itself, so that nobody reads along.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct WebUrl(pub url::Url);
+
+impl fmt::Debug for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for WebUrl {
+    type Err = BadValue;
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let url: url::Url = text.parse().map_err(|_| BadValue("it is no address on the web"))?;
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+            return Err(BadValue("it has a user name or a fragment in it"));
+        }
+        let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+        match url.scheme() {
+            "https" if url.has_host() => Ok(Self(url)),
+            "http" if here => Ok(Self(url)),
+            "http" => Err(BadValue("without https others can read along")),
+            _ => Err(BadValue("it is no address on the web")),
+        }
+    }
 }
 
 /// When and how accounts sync.
@@ -241,7 +311,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text! { StoreUrl Period Size }
+from_text! { StoreUrl Period Size WebUrl }
 
 /// What is wrong with a value. Never repeats it: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -289,6 +359,26 @@ mod tests {
         ];
         for (text, bytes) in table {
             assert_eq!(text.parse().ok(), bytes.map(Size), "{text}");
+        }
+    }
+
+    #[test]
+    fn web_urls() {
+        let table = [
+            ("https://accounts.example.com/auth", true),
+            ("http://127.0.0.1:8080/token", true),
+            ("http://[::1]:8080", true),
+            ("http://accounts.example.com/auth", false),
+            ("https://u:pw@accounts.example.com", false),
+            ("https://accounts.example.com/#x", false),
+            ("ftp://accounts.example.com", false),
+            ("accounts.example.com", false),
+            ("", false),
+        ];
+        for (text, good) in table {
+            let read = text.parse::<WebUrl>();
+            assert_eq!(read.is_ok(), good, "{text}");
+            assert!(!read.is_err_and(|error| error.to_string().contains("pw")), "{text}");
         }
     }
 

@@ -45,20 +45,22 @@ pub fn read(path: Option<&Path>, env: impl IntoIterator<Item = (OsString, OsStri
 /// What can be seen from here: of what the daemon does not look at itself, and where none runs, of everything.
 pub fn from_here(config: &Config, runs: bool) -> Vec<Check> {
     let key_file = &config.secrets.key_file;
+    let google = check("Google", super::google::look(config));
     let mut checks = match &config.store.url {
-        StoreUrl::Sqlite(store) if runs => return vec![check("store folder", folder(store))],
+        StoreUrl::Sqlite(store) if runs => return vec![google, check("store folder", folder(store))],
         StoreUrl::Sqlite(store) => vec![
             check("key file", key(key_file, store.exists())),
             check("store", file(store)),
             check("store folder", folder(store)),
         ],
-        StoreUrl::Postgres(_) if runs => return Vec::new(),
+        StoreUrl::Postgres(_) if runs => return vec![google],
         StoreUrl::Postgres(settings) => {
             let store = database(settings, config);
             let key = key(key_file, store.as_ref().is_ok_and(|(_, has_store)| *has_store));
             vec![check("key file", key), check("store", store.map(|(says, _)| says))]
         }
     };
+    checks.push(google);
     checks.push(check("control socket", socket(&config.control.socket)));
     checks
 }

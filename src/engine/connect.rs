@@ -1,25 +1,34 @@
 //! Accounts come and go: signing in, signing in again, being removed.
 //!
-//! Owns: the way from what is stored of an account to its adapter, rule 15, and the sealing of passwords. Must not: give a
-//! password to anybody but the adapter. Start reading at [`Connector::add`].
+//! Owns: the way from what is stored of an account to its adapter, rule 15, and the sealing of passwords and grants; signing
+//! in at a provider itself is [`sign_in`]. Must not: give a password to anybody but the adapter. Start reading at
+//! [`Connector::add`].
+
+pub mod sign_in;
+mod vault;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use self::sign_in::{SignInError, Waiting};
+use self::vault::StoreVault;
 use super::Engine;
 use crate::ids::{AccountId, Revision, UserId};
+use crate::provider::oauth::tokens::Vault;
 pub use crate::provider::registry::Wanted;
-use crate::provider::registry::{Reached, Registry, RegistryError};
+use crate::provider::registry::{Notice, Reached, Registry, RegistryError, SignIn};
 use crate::provider::{Group, Provider, ProviderError, Retry};
 use crate::seal::{KeyError, KeyId, Keyring, SealError, Secret};
-use crate::store::{Account, AccountState, Change, Commit, StoreError};
-use crate::sync::settings::Settings;
+use crate::store::{Account, AccountState, Change, Commit, Expect, StoreError};
+use crate::sync::settings::{Direction, Settings};
 
 /// Opens accounts, and adds and removes them.
 pub struct Connector {
     engine: Arc<Engine>,
     registry: Registry,
-    keys: RwLock<Keyring>,
+    keys: Arc<RwLock<Keyring>>,
+    vault: Arc<dyn Vault>,
+    waiting: Waiting,
     key_file: PathBuf,
     /// Where systemd put the key, if it did: then a rotation writes a file that is to be put there.
     credentials: Option<PathBuf>,
@@ -46,6 +55,15 @@ pub enum ConnectError {
     /// The provider was guessed from the address, and the guess led nowhere.
     #[error("{0}; if the contacts are on another server, give its address by --server")]
     Guessed(ProviderError),
+    /// A sign-in at the provider came to nothing.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// It may be read only, and is to be written to.
+    #[error(
+        "{0} allowed contactd to read, and the account syncs both ways; reconnect to allow writing: `contactd account add`, or \
+         have it read only: `contactd account set` with --direction one_way"
+    )]
+    ReadOnly(&'static str),
     /// The password can't be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -61,7 +79,7 @@ impl ConnectError {
     /// Whether trying again is useless until a person has done something.
     pub fn needs_person(&self) -> bool {
         match self {
-            Self::NoSecret | Self::Registry(_) | Self::Seal(_) => true,
+            Self::NoSecret | Self::Registry(_) | Self::Seal(_) | Self::SignIn(_) | Self::ReadOnly(_) => true,
             Self::Provider(error) | Self::Guessed(error) => error.retry == Retry::AfterHuman,
             Self::NoAccount | Self::TakenByOther | Self::Key(_) | Self::Store(_) => false,
         }
@@ -99,18 +117,60 @@ impl Connector {
         key_file: &Path,
         credentials: Option<PathBuf>,
     ) -> Self {
-        Self { engine, registry, keys: RwLock::new(keys), key_file: key_file.to_path_buf(), credentials }
+        let keys = Arc::new(RwLock::new(keys));
+        let vault = Arc::new(StoreVault { engine: Arc::clone(&engine), keys: Arc::clone(&keys) });
+        let waiting = Waiting::default();
+        Self { engine, registry, keys, vault, waiting, key_file: key_file.to_path_buf(), credentials }
     }
 
     /// The account's adapter, for one run.
     ///
     /// # Errors
-    /// When there is no such account, no password, or either can't be read.
+    /// When there is no such account, no password, either can't be read, or less was granted than the account is to do.
     pub async fn open(&self, account: AccountId) -> Result<Box<dyn Provider>, ConnectError> {
+        let (account, secret) = self.stored(account).await?;
+        self.is_enough(&account, &secret)?;
+        Ok(self.registry.open(account.id, &account.provider, &account.connection, &secret, &self.vault)?)
+    }
+
+    /// The same for looking only, whatever the account is to do.
+    ///
+    /// # Errors
+    /// As [`Connector::open`].
+    pub async fn look(&self, account: AccountId) -> Result<Box<dyn Provider>, ConnectError> {
+        let (account, secret) = self.stored(account).await?;
+        Ok(self.registry.open(account.id, &account.provider, &account.connection, &secret, &self.vault)?)
+    }
+
+    async fn stored(&self, account: AccountId) -> Result<(Account, Secret), ConnectError> {
         let account = self.engine.store().account(account).await?.ok_or(ConnectError::NoAccount)?;
         let sealed = self.engine.store().secret(account.id).await?.ok_or(ConnectError::NoSecret)?;
         let secret = self.keys().open(&sealed, account.id.0.as_bytes())?;
-        Ok(self.registry.open(account.id, &account.provider, &account.connection, &secret)?)
+        Ok((account, secret))
+    }
+
+    fn is_enough(&self, account: &Account, secret: &Secret) -> Result<(), ConnectError> {
+        if account.settings.direction == Direction::OneWay {
+            return Ok(());
+        }
+        self.registry.read_only(&account.provider, secret)?.map_or(Ok(()), |name| Err(ConnectError::ReadOnly(name)))
+    }
+
+    /// Why the account's sign-in does not allow what the account is to do, if it doesn't.
+    pub async fn lacks(&self, account: &Account) -> Option<String> {
+        self.registry.client(&account.provider)?;
+        let (_, secret) = self.stored(account.id).await.ok()?;
+        match self.is_enough(account, &secret) {
+            Err(error @ ConnectError::ReadOnly(_)) => Some(error.to_string()),
+            _ => None,
+        }
+    }
+
+    /// What there is to be said of a sign-in that works: that it ends.
+    pub async fn notice(&self, account: &Account) -> Option<Notice> {
+        self.registry.client(&account.provider)?;
+        let (_, secret) = self.stored(account.id).await.ok()?;
+        self.registry.notice(&account.provider, &secret)
     }
 
     /// Adds an account: finds its provider, signs in, lists its groups, and leaves it in `setup`. The same mailbox of the
@@ -125,22 +185,48 @@ impl Connector {
         secret: &Secret,
         defaults: Settings,
     ) -> Result<Added, ConnectError> {
-        let Reached { kind, connection, guessed } = match self.reached_before(user, wanted).await? {
+        let reached = match self.reached_before(user, wanted).await? {
             Some(reached) => reached,
             None => self.registry.reach(wanted).await?,
         };
+        if !matches!(self.registry.sign_in(&reached.kind, &wanted.address)?, SignIn::Password) {
+            let name = self.registry.client(&reached.kind).map_or("the provider", |client| client.dialect.name);
+            return Err(RegistryError::NoPassword(name).into());
+        }
         let id: AccountId = self.engine.new_id();
-        let provider = self.registry.open(id, &kind, &connection, secret)?;
+        let provider = self.registry.open(id, &reached.kind, &reached.connection, secret, &self.vault)?;
+        let added = self.store_new(id, user, wanted, &reached, &*provider, secret, defaults, None).await;
+        self.registry.forget(id);
+        added
+    }
+
+    /// Looks whether the sign-in works and whose mailbox it is, and stores the account. `before`: the account that it must
+    /// be, if it is known which.
+    #[allow(clippy::too_many_arguments, reason = "all that is known of an account before it is one")]
+    async fn store_new(
+        &self,
+        id: AccountId,
+        user: UserId,
+        wanted: &Wanted,
+        reached: &Reached,
+        provider: &dyn Provider,
+        secret: &Secret,
+        defaults: Settings,
+        before: Option<&Account>,
+    ) -> Result<Added, ConnectError> {
+        let Reached { kind, connection, guessed } = reached.clone();
         let mailbox = provider.check().await;
         let groups = match mailbox {
             Ok(_) => provider.groups().await,
             Err(_) => Ok(Vec::new()),
         };
-        self.registry.forget(id);
         let failed = |error| if guessed { ConnectError::Guessed(error) } else { ConnectError::Provider(error) };
         let (mailbox, groups) = (mailbox.map_err(failed)?, groups?);
         let connection = provider.learnt().unwrap_or(connection);
 
+        if let Some(before) = before.filter(|b| (&b.tenant, &b.subject) != (&mailbox.tenant, &mailbox.subject)) {
+            return Err(SignInError::OtherMailbox(before.address.clone()).into());
+        }
         let known = self.engine.store().accounts().await?;
         let same: Vec<&Account> =
             known.iter().filter(|a| a.tenant == mailbox.tenant && a.subject == mailbox.subject).collect();
@@ -223,7 +309,7 @@ impl Connector {
     /// # Errors
     /// When it can't be reached or signed in to.
     pub async fn check(&self, account: AccountId) -> Result<(), ConnectError> {
-        self.open(account).await?.check().await?;
+        self.look(account).await?.check().await?;
         Ok(())
     }
 
@@ -232,20 +318,26 @@ impl Connector {
     /// # Errors
     /// When it can't be reached or signed in to.
     pub async fn groups(&self, account: AccountId) -> Result<Vec<Group>, ConnectError> {
-        Ok(self.open(account).await?.groups().await?)
+        Ok(self.look(account).await?.groups().await?)
     }
 
-    /// Forgets the account's credentials; people are kept, links stay and wait (rule 15).
+    /// Forgets the account's credentials; people are kept, links stay and wait (rule 15). What was granted is given back, once
+    /// the account is removed and whether or not that succeeds; what is to be told of that.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn remove(&self, mut account: Account) -> Result<(), ConnectError> {
+    pub async fn remove(&self, mut account: Account) -> Result<Option<String>, ConnectError> {
+        let (was, secret) = (account.clone(), self.vault.load(account.id).await.ok().flatten());
         let mut commit = Commit::new(None, self.engine.now());
         commit.changes.push(Change::PutSecret(account.id, None));
         self.registry.forget(account.id);
         account.state = AccountState::Removed;
         commit.put_account(account);
-        Ok(self.engine.store().commit(commit).await?)
+        self.engine.store().commit(commit).await?;
+        Ok(match secret {
+            Some(secret) => self.given_back(&was, &secret).await,
+            None => None,
+        })
     }
 
     /// Makes a new key, seals every stored secret under it, and then drops the older keys. How many were sealed anew.
@@ -257,12 +349,20 @@ impl Connector {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = rotated.clone();
         let mut moved = 0;
         for account in self.engine.store().accounts().await? {
-            let Some(sealed) = self.engine.store().secret(account.id).await? else { continue };
-            let Some(anew) = rotated.reseal(&sealed, account.id.0.as_bytes())? else { continue };
-            let mut commit = Commit::new(None, self.engine.now());
-            commit.changes.push(Change::PutSecret(account.id, Some(anew)));
-            self.engine.store().commit(commit).await?;
-            moved += 1;
+            // Again, where a token was replaced meanwhile: what is sealed anew must not bring back the one before.
+            loop {
+                let Some(sealed) = self.engine.store().secret(account.id).await? else { break };
+                let Some(anew) = rotated.reseal(&sealed, account.id.0.as_bytes())? else { break };
+                let mut commit = Commit::new(None, self.engine.now());
+                commit.expect.push(Expect::Secret(account.id, sealed));
+                commit.changes.push(Change::PutSecret(account.id, Some(anew)));
+                match self.engine.store().commit(commit).await {
+                    Ok(()) => moved += 1,
+                    Err(StoreError::Stale(_)) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+                break;
+            }
         }
         // With a key from systemd the file still has to be put in the credential's place: until then both must open.
         if self.credentials.is_none() {

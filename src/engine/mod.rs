@@ -204,6 +204,11 @@ impl Engine {
         self.world.now()
     }
 
+    /// Time and randomness.
+    pub(crate) fn world(&self) -> &dyn World {
+        &*self.world
+    }
+
     /// How long a lease lasts, in ms.
     pub(crate) fn lease(&self) -> i64 {
         self.options.lease
@@ -248,6 +253,7 @@ impl Engine {
             unfinished: false,
             doubtful: false,
             unshown: false,
+            group_stood: false,
             complete: false,
             failures,
             membership: Membership::default(),
@@ -273,6 +279,8 @@ struct Running<'a> {
     unfinished: bool,
     /// Whether a record was listed and not shown: the cursor of its collection stays.
     unshown: bool,
+    /// Whether the sync group was found to exist still, in this run.
+    group_stood: bool,
     /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, or it lists
     /// records that it does not show (rule 9).
     doubtful: bool,

@@ -71,6 +71,20 @@ impl Running<'_> {
         ))
     }
 
+    /// A sync group that was deleted is not that many leavings (R8). Asked once in a run, before everything is listed and
+    /// before the first record that seems to have left is stored.
+    async fn group_stands(&mut self) -> Result<(), SyncError> {
+        if let Scope::Group(group) = &self.account.settings.scope
+            && !self.group_stood
+        {
+            if self.provider.group_exists(group).await? == Some(false) {
+                return Err(no_group(group.as_str()));
+            }
+            self.group_stood = true;
+        }
+        Ok(())
+    }
+
     async fn refresh_collections(&mut self, known: Vec<CollectionState>) -> Result<Vec<CollectionState>, SyncError> {
         let mut commit = self.commit();
         let mut all = Vec::new();
@@ -109,6 +123,7 @@ impl Running<'_> {
             // gone by now, and its cursor will not tell.
             if collection.cursor.is_none() && !matches!(collection.listing, Some((_, Some(_)))) {
                 self.same_mailbox().await?;
+                self.group_stands().await?;
                 collection.generation += i64::from(!mutant::on("pull.go_on_under_the_old_generation"));
                 collection.listing = Some((self.now(), None));
                 let mut commit = self.commit();
@@ -256,7 +271,7 @@ impl Running<'_> {
                     break;
                 }
                 let part = self.confirm_recent(part).await?;
-                self.observe(collection, Rows { seen: part, blobs: Vec::new() }, affected).await?;
+                self.observe(collection, part, affected).await?;
             }
         }
         for blob in blobs {
@@ -467,29 +482,33 @@ impl Running<'_> {
     }
 
     /// A record that we wrote a moment ago may still be shown as it was before: it is asked for by id first.
-    async fn confirm_recent(&mut self, seen: Vec<Seen>) -> Result<Vec<Seen>, SyncError> {
+    async fn confirm_recent(&mut self, seen: Vec<Seen>) -> Result<Rows, SyncError> {
         let settle = self.provider.capabilities().settle;
         if settle == 0 {
-            return Ok(seen);
+            return Ok(Rows { seen, blobs: Vec::new() });
         }
         let ids: Vec<RemoteId> = seen.iter().map(|s| s.id().clone()).collect();
         let known = self.store().known(self.account.id, &ids).await?;
         let now = self.now();
-        let mut result = Vec::new();
+        let (mut rows, mut recent) = (Rows::default(), Vec::new());
         for (seen, known) in seen.into_iter().zip(known) {
-            let recent = known.as_ref().is_some_and(|k| k.written.is_some_and(|w| now.since(w) <= settle));
+            let ours = known.as_ref().is_some_and(|k| k.written.is_some_and(|w| now.since(w) <= settle));
             let same =
                 known.as_ref().is_some_and(|k| seen.at().is_some_and(|at| at.etag.is_some() && at.etag == k.etag));
-            if !recent || same {
-                result.push(seen);
+            if !ours || same {
+                rows.seen.push(seen);
                 continue;
             }
-            let collection = seen.at().map(|at| at.collection.clone());
-            let at =
-                RemoteRef { collection: collection.unwrap_or_else(|| "".into()), id: seen.id().clone(), etag: None };
-            result.extend(self.fetched(&[at]).await?.seen);
+            let collection = seen.at().map(|at| at.collection.clone()).unwrap_or_else(|| "".into());
+            recent.push(RemoteRef { collection, id: seen.id().clone(), etag: None });
         }
-        Ok(result)
+        for refs in recent.chunks(self.fetch_batch()) {
+            self.keep_lease().await?;
+            let Rows { seen, blobs } = self.fetched(refs).await?;
+            rows.seen.extend(seen);
+            rows.blobs.extend(blobs);
+        }
+        Ok(rows)
     }
 
     /// Stores observations: scoped, with the times of their fields.
@@ -506,6 +525,15 @@ impl Running<'_> {
         let ids: Vec<RemoteId> = seen.iter().map(|s| s.id().clone()).collect();
         self.handle.tell(|progress| progress.read += ids.len() as u64);
         let before = self.store().seen(self.account.id, &ids).await?;
+        let leaves = |(seen, before): (&Seen, &Option<StoredSeen>)| match seen {
+            Seen::Present(record) => {
+                present(before.as_ref()).is_some() && !self.in_scope(&record.at.id, &record.groups)
+            }
+            _ => false,
+        };
+        if !self.group_stood && seen.iter().zip(&before).any(leaves) {
+            self.group_stands().await?;
+        }
         let mut commit = self.commit();
         let mut effects = Vec::new();
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
@@ -596,10 +624,7 @@ impl Running<'_> {
                     .filter(|r| self.account.settings.scope == Scope::Group(r.group.clone()));
                 if let Some(roster) = deleted {
                     // A deleted label is not that many leavings (R8).
-                    return Err(SyncError::Halted(format!(
-                        "the sync group '{}' no longer exists in the address book; choose another one, or everything",
-                        roster.name
-                    )));
+                    return Err(no_group(&roster.name));
                 }
                 affected.extend(self.membership.change(&id, None));
                 self.rosters_due.push(Seen::Gone(id));
@@ -630,6 +655,12 @@ impl Running<'_> {
         }
         times
     }
+}
+
+fn no_group(name: &str) -> SyncError {
+    SyncError::Halted(format!(
+        "the sync group '{name}' no longer exists in the address book; choose another one, or everything"
+    ))
 }
 
 fn present(stored: Option<&StoredSeen>) -> Option<&RemoteRecord> {

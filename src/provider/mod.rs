@@ -5,6 +5,7 @@
 
 pub mod carddav;
 pub mod dns;
+pub mod google;
 pub mod http;
 pub mod oauth;
 pub mod registry;
@@ -29,6 +30,10 @@ pub trait Provider: Send + Sync {
     async fn collections(&self) -> Result<Vec<Collection>, ProviderError>;
     /// The groups that can be chosen as sync group, with their sizes.
     async fn groups(&self) -> Result<Vec<Group>, ProviderError>;
+    /// Whether that group still exists, where groups do so apart from their members; `None` = there is no telling.
+    async fn group_exists(&self, _: &GroupId) -> Result<Option<bool>, ProviderError> {
+        Ok(None)
+    }
     /// What changed since the cursor, or everything. Cursor or page token refused: [`Retry::Relist`].
     async fn changes(&self, of: &CollectionId, from: From<'_>) -> Result<Changes, ProviderError>;
     /// The records themselves, one answer per id, in order.

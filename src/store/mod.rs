@@ -406,6 +406,8 @@ pub enum Expect {
     IntentOpen(IntentId),
     /// The account has this revision; 0 = it is not there yet.
     Account(AccountId, Revision),
+    /// The account's sealed credentials are these bytes.
+    Secret(AccountId, Vec<u8>),
     /// The account is active (not paused or removed meanwhile).
     Active(AccountId),
 }

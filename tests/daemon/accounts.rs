@@ -106,7 +106,7 @@ async fn what_keeps_an_account_from_being_added_says_what_to_do() {
     let partition = app.icloud.partition_url().replace("http://", "");
     let untrusted = add(ICLOUD, &["--provider", "icloud", "--server", &server]);
     assert!(untrusted.err.contains(&format!("--trust {}", partition.trim_end_matches('/'))), "{untrusted:?}");
-    assert!(add("ann@gmail.com", &[]).err.contains("Google is not supported yet"));
+    assert!(add("ann@gmail.com", &[]).err.contains("Google is not set up here"));
     let nowhere = add("ann@nobody.invalid", &[]);
     assert!(nowhere.err.contains("--server"), "{nowhere:?}");
     app.icloud.faults(|faults| faults.times(9, Match::default(), Fault::Refuse(501)));

@@ -207,8 +207,12 @@ pub(crate) async fn what_is_expected_must_hold(db: Db) {
     let ended = Link { state: LinkState::Unlinked, ..linked };
     db.put([put_link(ended), Change::OpenIntent(Box::new(update))]).await;
     let idle = Account { state: AccountState::Setup, ..account(2, 2) };
-    db.put([put(idle)]).await;
+    db.put([put(idle), Change::PutSecret(acc(1), Some(vec![0, 1, 255]))]).await;
     let cases = [
+        (Expect::Secret(acc(1), vec![0, 1, 255]), true),
+        (Expect::Secret(acc(1), vec![0, 1]), false),
+        (Expect::Secret(acc(1), Vec::new()), false),
+        (Expect::Secret(acc(2), vec![0, 1, 255]), false),
         (Expect::Person(per(1), Revision(1)), true),
         (Expect::Person(per(1), Revision(2)), false),
         (Expect::Person(per(9), Revision(1)), false),

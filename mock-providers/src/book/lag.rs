@@ -40,6 +40,13 @@ impl Book {
         self.pending.front().map_or(self.revision, |first| first.revision - 1)
     }
 
+    /// What listings still show of entries whose newest change is hidden, where that older state came after a cursor: a list of
+    /// changes that holds them is behind a write, and a later one holds the newest state. [`Book::changes`] leaves them out.
+    pub fn older_since(&self, since: super::Cursor) -> impl Iterator<Item = &Entry> {
+        let window = since.revision + 1..=self.horizon();
+        self.shadow.values().flatten().filter(move |entry| window.contains(&entry.revision))
+    }
+
     /// Notes a change just made, so that reads go on showing `before` for a while.
     pub(super) fn defer(&mut self, id: String, before: Option<Entry>) {
         if self.lag == Lag::None {

@@ -190,6 +190,17 @@ fn removing_a_group_changes_its_members() {
 }
 
 #[test]
+fn groups_can_be_set_without_a_change() {
+    let mut book = filled(2);
+    let (start, etag) = (book.cursor(), book.get("c001").unwrap().etag.clone());
+    assert!(book.set_groups_silently("c001", BTreeSet::from(["g".to_owned()])));
+    assert!(!book.set_groups_silently("c009", BTreeSet::new()));
+    assert!(since(&book, start).is_empty());
+    let entry = book.get("c001").unwrap();
+    assert_eq!((entry.groups.contains("g"), &entry.etag), (true, &etag));
+}
+
+#[test]
 fn reads_lag_by_operations() {
     let mut book = filled(2);
     let start = book.cursor();

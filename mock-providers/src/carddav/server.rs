@@ -3,22 +3,16 @@
 //! Owns: sockets and tasks, and how an answer or the lack of one goes out. Must not: know what a request means.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, Request as HttpRequest, Response, StatusCode};
-use bytes::Bytes;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use axum::http::{Request as HttpRequest, Response};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::control;
 use super::device::{Device, NoSuch};
@@ -26,6 +20,7 @@ use super::settings::Settings;
 use super::world::{Answer, Cut, Moved, Origin, Partition, Request, World};
 use crate::faults::{Fault, Faults, Match, Rule};
 use crate::journal::{Journal, Mark};
+use crate::net::{self, accept, bind, url};
 
 /// What the tasks and handles share: the world behind a lock that is never held while waiting, and the listeners.
 #[derive(Debug)]
@@ -206,49 +201,6 @@ fn listen(shared: &Arc<Shared>, listener: TcpListener, origin: Origin) {
     shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
 }
 
-async fn bind(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
-}
-
-fn url(listener: &TcpListener) -> io::Result<String> {
-    Ok(format!("http://{}", listener.local_addr()?))
-}
-
-/// Takes connections and serves each in a task of its own.
-async fn accept(listener: TcpListener, router: Router) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                // An accept fails for the one connection (it is gone already) or for want of descriptors; then wait a little.
-                match accepted {
-                    Ok((stream, _)) => { connections.spawn(connection(stream, router.clone())); }
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// Serves one connection. An error from the service closes it without an answer, which a plain axum server cannot do.
-async fn connection(stream: TcpStream, router: Router) {
-    let _ = stream.set_nodelay(true);
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request| {
-        let answer = router.call(request);
-        async move {
-            let response: Response<Body> = answer.await.map_err(io::Error::other)?;
-            match response.extensions().get::<Cut>() {
-                Some(Cut::Nothing) => Err(io::Error::other("cut by the mock")),
-                _ => Ok(response),
-            }
-        }
-    });
-    // The client hanging up, and our own cuts, end here.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-}
-
 /// The one handler: reads the body, asks the world, waits if told to, answers.
 async fn answer(State((shared, origin)): State<(Arc<Shared>, Origin)>, request: HttpRequest<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -270,39 +222,6 @@ async fn answer(State((shared, origin)): State<(Arc<Shared>, Origin)>, request: 
 }
 
 fn respond(answer: Answer) -> Response<Body> {
-    let Answer { reply, cut, .. } = answer;
-    let body = match cut {
-        Cut::Torn => Body::new(Torn { half: Some(reply.body.slice(..reply.body.len() / 2)) }),
-        Cut::Whole | Cut::Nothing => Body::from(reply.body.clone()),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in reply.headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().append(name, value);
-        }
-    }
-    if cut == Cut::Torn {
-        response.headers_mut().insert("content-length", HeaderValue::from(reply.body.len() + 1));
-    }
-    response.extensions_mut().insert(cut);
-    response
-}
-
-/// The first half of a body, then an error that closes the connection.
-struct Torn {
-    half: Option<Bytes>,
-}
-
-impl hyper::body::Body for Torn {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, io::Error>>> {
-        let half = self.half.take().map(hyper::body::Frame::data);
-        Poll::Ready(Some(half.ok_or_else(|| io::Error::other("torn by the mock"))))
-    }
+    let Answer { reply: super::answer::Reply { status, headers, body }, cut, .. } = answer;
+    net::respond(net::Reply { status, headers, body }, cut)
 }

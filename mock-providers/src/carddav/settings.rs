@@ -4,6 +4,7 @@
 //! Start reading at [`Settings`].
 
 use crate::book::EtagStyle;
+pub use crate::clock::Clock;
 
 /// One mock server. [`Settings::icloud`] is also the default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,15 +65,6 @@ pub struct Ports {
     pub partition: u16,
     /// The origin of the photos, `gateway.icloud.com`.
     pub photo: u16,
-}
-
-/// Where time comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// The system's clock, for hand use.
-    System,
-    /// A clock that starts here, in milliseconds since 1970, and goes on by one with each request or back-door call.
-    Ticking(u64),
 }
 
 /// Where the paths lie.

@@ -19,6 +19,7 @@ use super::{photos, propfind, report, write};
 use crate::book::{Book, Condition, Entry, Refused, Snapshot, Written};
 use crate::faults::{Asked, Fault, Faults, RetryAfter};
 use crate::journal::{Effect, Journal, Record};
+pub(super) use crate::net::Cut;
 
 /// Which of the listeners was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,14 +195,6 @@ impl<'a> Request<'a> {
     pub(super) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
     }
-}
-
-/// How an answer goes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    Whole,
-    Torn,
-    Nothing,
 }
 
 /// What becomes of a request.

@@ -13,6 +13,7 @@ use reqwest::{Method, StatusCode, Url};
 use super::address::PrivateAddress;
 use super::trust::BadRedirect;
 use crate::ids::Timestamp;
+use crate::sync::retry::RetryAfter;
 
 /// Bodies of answers are cut off as too big above this, unless a request says otherwise: inflated bytes.
 pub const USUAL_LIMIT: u64 = 64 * 1024 * 1024;
@@ -39,7 +40,11 @@ pub struct Request {
     pub(super) limit: u64,
     pub(super) foreign: bool,
     pub(super) quick: bool,
+    pub(super) told: Option<ToldToWait>,
 }
+
+/// How long the body of an answer that asks us to wait says that it should be, where its `Retry-After` doesn't.
+pub type ToldToWait = fn(&[u8]) -> Option<RetryAfter>;
 
 impl Request {
     /// With the account's credentials, no body and the usual limits.
@@ -53,7 +58,13 @@ impl Request {
             limit: USUAL_LIMIT,
             foreign: false,
             quick: false,
+            told: None,
         }
+    }
+
+    /// Where it goes.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// With a header. A value that no header can hold is left out.
@@ -98,6 +109,13 @@ impl Request {
     #[must_use]
     pub fn quick(mut self) -> Self {
         self.quick = true;
+        self
+    }
+
+    /// For a server that says only in the body how long we should wait.
+    #[must_use]
+    pub fn told_to_wait(mut self, told: ToldToWait) -> Self {
+        self.told = Some(told);
         self
     }
 

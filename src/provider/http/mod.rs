@@ -240,8 +240,11 @@ impl Door {
                 Err(Fault::Answer(failure, answer)) => (failure, Some(answer), None),
                 Err(Fault::Again(failure, error)) => (failure, None, Some(error)),
             };
-            let retry_after =
-                answer.as_ref().and_then(|answer| answer.header(RETRY_AFTER.as_str())).and_then(RetryAfter::parse);
+            let told = |answer: &Answer| match answer.header(RETRY_AFTER.as_str()).and_then(RetryAfter::parse) {
+                Some(told) => Some(told),
+                None => request.told.filter(|_| failure.concerns_account()).and_then(|told| told(&answer.body)),
+            };
+            let retry_after = answer.as_ref().and_then(told);
             let now = world.now();
             let attempt = Attempt { resend, number, failure, doubt, retry_after, now, jitter: self.jitter() };
             doubt |= failure.leaves_doubt();

@@ -545,6 +545,10 @@ fn expectation(expect: &Expect) -> Stmt {
             let sql = "SELECT 1 FROM accounts a WHERE a.id = $1 AND a.revision = $2";
             Stmt::new(sql, args![*id, *revision]).must("the account has changed")
         }
+        Expect::Secret(account, sealed) => {
+            let sql = "SELECT 1 FROM secrets s WHERE s.account = $1 AND s.sealed = $2";
+            Stmt::new(sql, args![*account, sealed.clone()]).must("the account's credentials have changed")
+        }
         Expect::Active(account) => {
             let sql = "SELECT 1 FROM accounts a WHERE a.id = $1 AND a.state_word = 'active'";
             Stmt::new(sql, args![*account]).must("the account is not active any more")
