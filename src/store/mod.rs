@@ -5,6 +5,7 @@
 
 pub mod copy;
 pub mod driver;
+mod error;
 pub mod postgres;
 pub mod sql;
 pub mod sqlite;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::error::StoreError;
 use crate::card::Card;
 use crate::card::field::Field;
 use crate::card::photo::Blob;
@@ -28,21 +30,6 @@ pub use crate::sync::pairing::Candidate;
 use crate::sync::plan::{Clash, Deletion};
 use crate::sync::settings::Settings;
 use crate::sync::view::{Answer, Intent, Link, LinkState, Roster, Seen, StoredSeen, Subject};
-
-/// What can go wrong with the store, by what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Someone was first: what the commit expected no longer holds. Reload and decide again. Nothing was written.
-    #[error("someone else was first: {0}")]
-    Stale(&'static str),
-    /// The database is busy or away for the moment; says whether anything can have been written, and what to do. Whoever
-    /// decides from what is stored may decide again from what is stored then; nobody may repeat what was decided before.
-    #[error("the store is busy: {0}")]
-    Busy(String),
-    /// The database can't be used: full disk, broken file, wrong version. Stop and tell a person.
-    #[error("the store can't be used: {0}")]
-    Broken(String),
-}
 
 /// An account as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -636,9 +623,7 @@ pub trait Store: Send + Sync {
     async fn intents(&self, account: AccountId) -> Result<Vec<Intent>, StoreError>;
     /// Which of these tokens are ours, with the link that each was made for.
     async fn tokens(&self, account: AccountId, tokens: &[Token]) -> Result<Vec<(Token, LinkId)>, StoreError>;
-    /// Open links whose record is gone and unsettled: before that counts, the record is looked for elsewhere. And those whose
-    /// record was never named, where a record carries their token: what was created is known again after a backup that
-    /// does not know of it was put back.
+    /// Open links whose record is gone and unsettled, and those without a record whose token an unlinked one carries.
     async fn lost(&self, account: AccountId) -> Result<Vec<Link>, StoreError>;
     /// A link.
     async fn link(&self, id: LinkId) -> Result<Option<Link>, StoreError>;

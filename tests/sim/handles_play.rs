@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contactd::card::field::{Field, Kind, Value};
+use contactd::card::field::{Kind, Value};
 use contactd::crm::person::Person;
 use contactd::engine::{Handle, Refusal, Undo};
 use contactd::ids::{OpId, PersonId};
