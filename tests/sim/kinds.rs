@@ -9,8 +9,8 @@ use super::world::HOUR;
 /// As the first generator of histories knows them.
 pub const NARROW: usize = 3;
 /// All of them, by number.
-pub const ALL: [fn() -> (Capabilities, Manner); 8] =
-    [carddav, odd, plain, lagging, hidden, lossless, forgetful, nameless];
+pub const ALL: [fn() -> (Capabilities, Manner); 9] =
+    [carddav, odd, plain, lagging, hidden, lossless, forgetful, nameless, google];
 
 /// Whether records carry an identity of their own, so that they need not say what they were called.
 pub fn has_uid(kind: usize) -> bool {
@@ -101,4 +101,28 @@ pub fn forgetful() -> (Capabilities, Manner) {
 pub fn nameless() -> (Capabilities, Manner) {
     let (caps, manner) = plain();
     (Capabilities { guards_update: false, guards_delete: false, ..caps }, Manner { no_etags: true, ..manner })
+}
+
+/// As Google's adapter says of itself: lists tell tokens and lag some minutes, groups stand in the record, updates are
+/// guarded and deletions are not, no profiles and tags, one of each list is the preferred one whoever chose it.
+pub fn google() -> (Capabilities, Manner) {
+    let mut fields = FieldSet::all();
+    for field in [Field::Profiles, Field::Categories] {
+        fields.remove(field);
+    }
+    let caps = Capabilities {
+        reads: fields,
+        writes: fields,
+        keeps_preferred: FieldSet::NONE,
+        guards_delete: false,
+        token: TokenPlace::Listed,
+        membership: Membership::InRecord,
+        settle: HOUR / 6,
+        write_batch: 200,
+        fetch_batch: 200,
+        ..Capabilities::everything()
+    };
+    let manner =
+        Manner { page: 5, reorders: true, recodes: true, cursor_life: Some(7 * 24 * HOUR as u64), ..Manner::PLAIN };
+    (caps, manner)
 }
