@@ -48,7 +48,7 @@ impl Running<'_> {
             collections = self.refresh_collections(collections).await?;
         }
         for collection in collections {
-            self.pull_collection(collection).await?;
+            Box::pin(self.pull_collection(collection)).await?;
         }
         let collections = self.store().collections(self.account.id).await?;
         if let Some(home) = collections.iter().find(|c| c.writable).or(collections.first()) {
@@ -123,7 +123,7 @@ impl Running<'_> {
             // gone by now, and its cursor will not tell.
             if collection.cursor.is_none() && !matches!(collection.listing, Some((_, Some(_)))) {
                 self.same_mailbox().await?;
-                self.group_stands().await?;
+                Box::pin(self.group_stands()).await?;
                 collection.generation += i64::from(!mutant::on("pull.go_on_under_the_old_generation"));
                 collection.listing = Some((self.now(), None));
                 let mut commit = self.commit();
@@ -271,8 +271,8 @@ impl Running<'_> {
                 if part.is_empty() {
                     break;
                 }
-                let part = self.confirm_recent(part).await?;
-                self.observe(collection, part, affected).await?;
+                let part = Box::pin(self.confirm_recent(part)).await?;
+                Box::pin(self.observe(collection, part, affected)).await?;
             }
         }
         for blob in blobs {
@@ -375,7 +375,7 @@ impl Running<'_> {
         for refs in todo.chunks(batch) {
             self.keep_lease().await?;
             let rows = self.fetched(refs).await?;
-            self.observe(collection, rows, affected).await?;
+            Box::pin(self.observe(collection, rows, affected)).await?;
         }
         for ids in touched.chunks(self.engine.options.page.max(1) * 4) {
             self.keep_lease().await?;
@@ -442,7 +442,7 @@ impl Running<'_> {
                 rows.seen.retain(|seen| !matches!(seen, Seen::Gone(_)));
                 self.unfinished |= rows.seen.len() < all;
             }
-            self.observe(collection, rows, &mut affected).await?;
+            Box::pin(self.observe(collection, rows, &mut affected)).await?;
         }
         self.regroup(collection, affected).await
     }
@@ -474,7 +474,7 @@ impl Running<'_> {
             } else {
                 self.fetched(&refs).await?
             };
-            self.observe(collection, rows, &mut affected).await?;
+            Box::pin(self.observe(collection, rows, &mut affected)).await?;
         }
         self.regroup(collection, affected).await?;
         let (account, id) = (self.account.id, &collection.id);
@@ -533,7 +533,7 @@ impl Running<'_> {
             _ => false,
         };
         if !self.group_stood && seen.iter().zip(&before).any(leaves) {
-            self.group_stands().await?;
+            Box::pin(self.group_stands()).await?;
         }
         let mut commit = self.commit();
         let mut effects = Vec::new();

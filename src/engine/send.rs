@@ -41,7 +41,7 @@ impl Running<'_> {
             intents.into_iter().partition(|i| matches!(i.what, Send::Join(_) | Send::Leave(_)));
         let mut records: BTreeMap<LinkId, RemoteRecord> = BTreeMap::new();
         for batch in rest.chunks(self.batch_size()) {
-            self.send_batch(batch, &mut records).await?;
+            Box::pin(self.send_batch(batch, &mut records)).await?;
         }
         self.send_joins(joins, &mut records).await
     }
@@ -73,7 +73,7 @@ impl Running<'_> {
         }
         self.store_all(commit, Vec::new()).await?;
         for batch in ready.chunks(self.engine.options.page.max(1)) {
-            self.send_batch(batch, records).await?;
+            Box::pin(self.send_batch(batch, records)).await?;
         }
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Running<'_> {
             match outcome {
                 Outcome::Stored(record) => {
                     records.insert(intent.link, record.clone());
-                    self.close_stored(intent, Shown::InAnswer, record, &mut commit, &mut effects).await?;
+                    Box::pin(self.close_stored(intent, Shown::InAnswer, record, &mut commit, &mut effects)).await?;
                 }
                 Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
                 // A joining that came to nothing stays open: scope does not apply to its record until it is done, or a

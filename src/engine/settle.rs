@@ -58,7 +58,7 @@ impl Running<'_> {
         }
         for batch in known.chunks(page) {
             self.keep_lease().await?;
-            self.settle_known(batch).await?;
+            Box::pin(self.settle_known(batch)).await?;
         }
         Box::pin(self.settle_joins(joins, records)).await
     }
@@ -234,7 +234,7 @@ impl Running<'_> {
         self.store_all(commit, Vec::new()).await?;
         let size = usize::from(self.provider.capabilities().write_batch).max(1);
         for batch in allowed.chunks(size) {
-            self.send_batch(batch, records).await?;
+            Box::pin(self.send_batch(batch, records)).await?;
         }
         Ok(())
     }

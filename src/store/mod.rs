@@ -408,9 +408,8 @@ pub enum Change {
     PutUser(User),
     /// A role, new or changed. Marks as unsettled every link of every user with that role or one above or below it.
     PutRole(Role),
-    /// A new person (revision 1), or the next version of one: its revision must be one more than the stored one, else
-    /// stale. Marks it as unsettled in every account that has a link to it (of any state) or that its owner has, and keeps
-    /// its match keys and search text.
+    /// A new person (revision 1), or the next version of one (stale if its revision is not the next one). Marks it unsettled
+    /// in every account with a link to it (of any state) or of its owner, and keeps its match keys and search text.
     PutPerson(Box<Person>),
     /// A picture's bytes, once per hash.
     PutBlob(Blob),
@@ -479,18 +478,16 @@ pub enum Change {
     CloseIntent(IntentId),
     /// It was looked for and not found, once more. Stale if it is not open.
     MissIntent(IntentId),
-    /// A conflict. One with the same link, subject and values is the same one, stands once, and keeps its first id. One that
-    /// comes up again after a person has dealt with it is open again.
+    /// A conflict. The same link, subject and values are one conflict, with its first id; open again if it comes up again.
     PutConflict(Box<Conflict>),
     /// A person has dealt with it, or it no longer exists. Without a lease it also unsettles the person in that account.
     ResolveConflict(ConflictId),
-    /// A deletion waits for an answer. One of the same link and side is the same one: it keeps its id, and takes the newer
-    /// revision and etag as long as it is not answered.
+    /// A deletion waits for an answer. One of the same link and side is the same one, newer in revision and etag until answered.
     PutHeld(Box<HeldDeletion>),
     /// The answer. Stale if it is done with. Without a lease it also unsettles the person in that account.
     AnswerHeld(HeldId, Answer),
-    /// What was held of this link is done with, or moot. Where the deletion was confirmed, this belongs into the commit whose operation tells of
-    /// it, or a later one: a deletion counts as confirmed while its held row is there ([`Store::guard_facts`]).
+    /// What was held of this link is done with, or moot. A confirmed one counts as confirmed while its row is there
+    /// ([`Store::guard_facts`]): it is dropped in the commit whose operation tells of the deletion, or later.
     DropHeld(LinkId),
     /// Something failed. Attempts are counted; not shown by [`Store::unsettled`] before `retry_at`.
     Fail {

@@ -186,8 +186,10 @@ impl Client {
         let Some(address) = photo_url(&raw) else { return Ok(None) };
         let mut url = Url::parse(address).map_err(|_| Fault::Implausible("an address of a picture that is none"))?;
         url.query_pairs_mut().append_pair("sz", PICTURE_SIZE);
-        let request =
-            Request::new(Method::GET, url).credentials(Credentials::None).limit(PICTURE_LIMIT).foreign().quick();
+        // Where Google itself is this machine (a test's, a demo's), so are its pictures.
+        let at_home = url.scheme() == "http" && self.door.trust().is_safe(&url);
+        let request = Request::new(Method::GET, url).credentials(Credentials::None).limit(PICTURE_LIMIT).quick();
+        let request = if at_home { request } else { request.foreign() };
         let answer = self.door.send(&request, Resend::Safe).await?;
         match answer.status.as_u16() {
             200..=299 => {

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::convert::{list, text};
 use crate::ids::Timestamp;
-use crate::provider::http::message::{Answer, HttpError};
+use crate::provider::http::message::{Answer, HttpError, Told};
 use crate::provider::{ProviderError, Retry, Scope};
 use crate::sync::retry::RetryAfter;
 
@@ -76,11 +76,11 @@ pub(super) struct ApiError {
     /// Which members it is about, where that is told: `person.birthdays[0].date`.
     pub fields: Vec<String>,
     /// What the message was recognised as.
-    told: Told,
+    told: Message,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Message {
     stale: bool,
     expired: bool,
     full: bool,
@@ -112,7 +112,7 @@ impl ApiError {
             }
         }
         reasons.extend(list(error, "errors").iter().filter_map(|one| text(one, "reason")).map(str::to_owned));
-        let told = Told {
+        let told = Message {
             stale: is_stale(message),
             expired: message.starts_with("Sync token is expired"),
             full: message.contains(OVERFLOW),
@@ -135,11 +135,12 @@ impl ApiError {
 
     /// Whether it is about how much we ask for.
     pub(super) fn is_quota(&self) -> bool {
-        self.http == 429
+        let said = self.http == 429
             || self.status == "RESOURCE_EXHAUSTED"
             || self.told.quota
             || self.has(&["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"])
-            || self.has(&["RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"])
+            || self.has(&["RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"]);
+        said && !self.told.full
     }
 
     /// How long to wait then, in ms.
@@ -166,7 +167,7 @@ impl ApiError {
 
     /// Whether the answer is about the account, so that every other request would get it too.
     pub(super) fn concerns_account(&self) -> bool {
-        self.http == 401 || self.http == 403 || self.is_quota()
+        !self.told.full && (self.http == 401 || self.http == 403 || self.is_quota())
     }
 
     /// What to do about a 403, in words (google.md §1.7).
@@ -215,10 +216,15 @@ pub(super) fn is_ok(status: &Json) -> bool {
     status["code"].as_i64().unwrap_or(0) == 0
 }
 
-/// How long an answer's body says that we should wait: only where that is long (google.md §7.1, shape 2).
-pub(super) fn told_to_wait(body: &[u8]) -> Option<RetryAfter> {
-    let wait = ApiError::read(429, body).wait();
-    (wait > MINUTE).then(|| RetryAfter::Seconds(u64::try_from(wait / 1_000).unwrap_or(0)))
+/// What a 429's body says of waiting: how long, only where that is long (google.md §7.1, shape 2); and that an account is
+/// full is no matter of waiting, whatever status it comes with (google.md §3.4).
+pub(super) fn told_to_wait(body: &[u8]) -> Told {
+    let error = ApiError::read(429, body);
+    match error.wait() {
+        _ if error.told.full => Told::Otherwise,
+        wait if wait > MINUTE => Told::Wait(RetryAfter::Seconds(u64::try_from(wait / 1_000).unwrap_or(0))),
+        _ => Told::Nothing,
+    }
 }
 
 /// What a person is told.

@@ -43,8 +43,19 @@ pub struct Request {
     pub(super) told: Option<ToldToWait>,
 }
 
-/// How long the body of an answer that asks us to wait says that it should be, where its `Retry-After` doesn't.
-pub type ToldToWait = fn(&[u8]) -> Option<RetryAfter>;
+/// What the body of an answer says whose status asks us to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing of how long.
+    Nothing,
+    /// That long, unless its `Retry-After` says otherwise.
+    Wait(RetryAfter),
+    /// That it is about something else: waiting would not help.
+    Otherwise,
+}
+
+/// Reads that from the body.
+pub type ToldToWait = fn(&[u8]) -> Told;
 
 impl Request {
     /// With the account's credentials, no body and the usual limits.
@@ -112,11 +123,16 @@ impl Request {
         self
     }
 
-    /// For a server that says only in the body how long we should wait.
+    /// For a server that says only in the body whether, and how long, we should wait.
     #[must_use]
     pub fn told_to_wait(mut self, told: ToldToWait) -> Self {
         self.told = Some(told);
         self
+    }
+
+    /// What the body of an answer to it says of waiting.
+    pub(super) fn told(&self, answer: &Answer) -> Told {
+        self.told.map_or(Told::Nothing, |told| told(&answer.body))
     }
 
     /// Whether it may change something: such requests go one at a time per account.

@@ -24,7 +24,7 @@ use url::Position;
 use self::address::{AddressPolicy, GuardedResolver, PrivateAddress};
 use self::auth::Auth;
 use self::gate::{Closed, Gate, Pass};
-use self::message::{Answer, Credentials, HttpError, Incoming, ReadFault, Request, shown};
+use self::message::{Answer, Credentials, HttpError, Incoming, ReadFault, Request, Told, shown};
 use self::trust::{BadRedirect, MOST_REDIRECTS, TrustSet, host_and_port, redirected};
 use crate::clock::World;
 use crate::sync::retry::{Attempt, Decision, Failure, Resend, RetryAfter, decide, delay};
@@ -237,12 +237,19 @@ impl Door {
                 }
                 Err(Fault::Final(error)) if doubt => return Err(HttpError::InDoubt(Box::new(error))),
                 Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Answer(Failure::Wait, answer)) if request.told(&answer) == Told::Otherwise => {
+                    self.gate.answered();
+                    return Ok((Streamed::Other(answer), doubt));
+                }
                 Err(Fault::Answer(failure, answer)) => (failure, Some(answer), None),
                 Err(Fault::Again(failure, error)) => (failure, None, Some(error)),
             };
             let told = |answer: &Answer| match answer.header(RETRY_AFTER.as_str()).and_then(RetryAfter::parse) {
                 Some(told) => Some(told),
-                None => request.told.filter(|_| failure.concerns_account()).and_then(|told| told(&answer.body)),
+                None => match request.told(answer) {
+                    Told::Wait(told) if failure.concerns_account() => Some(told),
+                    _ => None,
+                },
             };
             let retry_after = answer.as_ref().and_then(told);
             let now = world.now();

@@ -74,8 +74,13 @@ fn quotas_in_all_their_forms_and_how_long_they_are_waited_for() {
         assert_eq!(error.wait() > MINUTE, long, "{body}");
     }
     assert!(!read(403, r#"{"error":{"code":403,"status":"PERMISSION_DENIED"}}"#).is_quota());
-    assert_eq!(told_to_wait(minute.as_bytes()), None);
-    assert_eq!(told_to_wait(backend.as_bytes()), Some(RetryAfter::Seconds(3_600)));
+    assert_eq!(told_to_wait(minute.as_bytes()), Told::Nothing);
+    assert_eq!(told_to_wait(backend.as_bytes()), Told::Wait(RetryAfter::Seconds(3_600)));
+    // That the account is full is no matter of waiting.
+    let full = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"MY_CONTACTS_OVERFLOW_COUNT"}}"#;
+    assert_eq!(told_to_wait(full.as_bytes()), Told::Otherwise);
+    assert!(!read(429, full).is_quota() && !read(429, full).concerns_account());
+    assert_eq!(read(429, full).cause(), Cause::Full);
 }
 
 #[test]

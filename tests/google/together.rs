@@ -1,0 +1,103 @@
+//! One person in several address books: Ann's at Google and at iCloud, and Bob's at Google.
+
+use serde_json::{Value, json};
+
+use crate::lab::{ANN, BOB, ICLOUD, Lab, OTHER, contact, nothing};
+
+/// How many rounds of syncs all books may need until nothing moves any more.
+const ROUNDS: usize = 4;
+/// The smallest JPEG that is one.
+const PICTURE: &[u8] =
+    &[0xFF, 0xD8, 0xFF, 0xE0, 0, 16, b'J', b'F', b'I', b'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0xFF, 0xD9];
+
+/// Syncs all of them until nothing moves, within the bound; then nothing is written anywhere.
+fn settle(lab: &Lab, books: &[&str]) {
+    for _ in 0..ROUNDS {
+        let moved = books.iter().filter(|book| lab.refresh_of(book) != nothing()).count();
+        if moved == 0 {
+            let (google, icloud) = (lab.google.mark(), lab.icloud.mark());
+            for book in books {
+                assert_eq!(lab.refresh_of(book), nothing(), "{book}");
+            }
+            assert_eq!(lab.since(google).1, 0, "an echo goes round");
+            assert_eq!(lab.icloud.ask(|journal| journal.writes(icloud)), 0, "an echo goes round");
+            return;
+        }
+    }
+    panic!("it has not settled in {ROUNDS} rounds");
+}
+
+fn only(people: Vec<Value>) -> Value {
+    assert_eq!(people.len(), 1, "{people:?}");
+    people.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_and_pictures_travel_between_google_and_icloud() {
+    let lab = Lab::new().await;
+    let (ann, device) = (lab.ann(), lab.device());
+    let robin = ann.add(&contact("Robin", None)).unwrap();
+    device.add(
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:robin\r\nN:Example;Robin;;;\r\nFN:Robin Example\r\n\
+         EMAIL;type=INTERNET;type=WORK:robin@example.com\r\nEND:VCARD\r\n",
+    );
+    lab.connect(&[]);
+    lab.connect_icloud();
+    settle(&lab, &[ANN, ICLOUD]);
+    only(lab.people());
+    // From Google to iCloud.
+    ann.edit(&robin, &json!({"phoneNumbers": [{"value": "+1 212 555 0105", "type": "mobile"}]})).unwrap();
+    ann.set_photo(&robin, PICTURE).unwrap();
+    settle(&lab, &[ANN, ICLOUD]);
+    let card = device.text(&device.find("robin")[0]).unwrap();
+    assert!(card.contains("555"), "{card}");
+    assert!(card.contains("PHOTO"), "{card}");
+    // And back.
+    let name = device.find("robin").remove(0);
+    device.replace(&name, "FN:Robin Example", "FN:Robin Example\r\nNICKNAME:Rob").unwrap();
+    settle(&lab, &[ANN, ICLOUD]);
+    assert_eq!(ann.person(&robin).unwrap()["nicknames"][0]["value"], "Rob");
+    // A new one with a picture at iCloud arrives at Google with it.
+    let picture = "PHOTO;ENCODING=b;TYPE=JPEG:/9j/4AAQSkZJRgABAQAAAQABAAD/2Q==";
+    device.add(format!(
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:kim\r\nN:Example;Kim;;;\r\nFN:Kim Example\r\n{picture}\r\nEND:VCARD\r\n"
+    ));
+    settle(&lab, &[ICLOUD, ANN]);
+    let kim = ann.people().into_iter().find(|person| person["names"][0]["givenName"] == "Kim").unwrap();
+    assert!(ann.photo(kim["resourceName"].as_str().unwrap()).is_some(), "{kim}");
+    assert_eq!((lab.people().len(), ann.len(), device.len()), (2, 2, 2));
+    // Gone at one, gone everywhere: all of them are Ann's.
+    ann.delete(&robin).unwrap();
+    settle(&lab, &[ANN, ICLOUD]);
+    assert_eq!((lab.people().len(), device.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_in_the_books_of_two_users() {
+    let lab = Lab::new().await;
+    let (ann, bob) = (lab.ann(), lab.google.account(BOB).unwrap());
+    let hers = ann.add(&contact("Robin", None)).unwrap();
+    let his = bob.add(&contact("Robin", None)).unwrap();
+    lab.connect(&["--visible-to", "company"]);
+    lab.connect_of(BOB, OTHER, &["--visible-to", "company"]);
+    settle(&lab, &[ANN, BOB]);
+    only(lab.people());
+    ann.edit(&hers, &json!({"nicknames": [{"value": "Rob"}]})).unwrap();
+    settle(&lab, &[ANN, BOB]);
+    assert_eq!(bob.person(&his).unwrap()["nicknames"][0]["value"], "Rob");
+    bob.edit(&his, &json!({"organizations": [{"name": "Example Ltd", "title": "Baker"}]})).unwrap();
+    settle(&lab, &[BOB, ANN]);
+    assert_eq!(ann.person(&hers).unwrap()["organizations"][0]["title"], "Baker");
+    // Both at once, on different fields: both stay.
+    ann.edit(&hers, &json!({"biographies": [{"value": "likes tea", "contentType": "TEXT_PLAIN"}]})).unwrap();
+    bob.edit(&his, &json!({"phoneNumbers": [{"value": "+1 212 555 0105", "type": "mobile"}]})).unwrap();
+    settle(&lab, &[ANN, BOB]);
+    for person in [ann.person(&hers).unwrap(), bob.person(&his).unwrap()] {
+        assert_eq!(person["biographies"][0]["value"], "likes tea", "{person}");
+        assert_eq!(person["phoneNumbers"][0]["value"], "+1 212 555 0105", "{person}");
+    }
+    // Nobody empties a colleague's phone.
+    bob.delete(&his).unwrap();
+    settle(&lab, &[BOB, ANN]);
+    assert_eq!((lab.people().len(), ann.len(), bob.len()), (1, 1, 0));
+}
