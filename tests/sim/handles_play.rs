@@ -217,7 +217,7 @@ impl Play {
         if let Some(card) = self.world.cards_there(site).get(record.as_str()) {
             self.markers.twin(&card.clone());
         }
-        let whom = (which % 2 == 0).then_some(person);
+        let whom = which.is_multiple_of(2).then_some(person);
         let done = self.by_hand(|play| now(play.world.engine.dismiss_duplicate(account, &record, whom)));
         if done.is_some() {
             hit("rule 13: a possible duplicate dismissed");
