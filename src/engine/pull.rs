@@ -29,7 +29,7 @@ const DOUBT: i64 = 6 * 60 * 60 * 1000;
 pub(super) enum Gone {
     /// Nothing yet: it may have moved since the listing, and the next one tells where to (rule 9).
     MayHaveMoved,
-    /// It is gone: a listing is still to come in this run, or none has ever told.
+    /// It is gone: no listing has ever told where to.
     IsGone,
 }
 
@@ -189,9 +189,10 @@ impl Running<'_> {
                         self.store_all(commit, Vec::new()).await?;
                     }
                     // What an earlier run began may be old by now: what changed since is asked for at once.
-                    if !std::mem::take(&mut resumed) || collection.cursor.is_none() {
+                    if !std::mem::take(&mut resumed) {
                         return Ok(());
                     }
+                    named = false;
                 }
             }
         }

@@ -273,7 +273,7 @@ impl Running<'_> {
         }
         self.store_all(commit, effects).await?;
         if !again.is_empty() {
-            self.look_again(again, Gone::IsGone).await?;
+            self.look_again(again, Gone::MayHaveMoved).await?;
         }
         Ok(())
     }

@@ -122,6 +122,7 @@ impl Engine {
     /// Everything that it comes to, as things are now.
     async fn turned_back(&self, what: &Undo, actor: Actor) -> Result<TurnedBack, Refusal> {
         let operations = self.meant(what, actor).await?;
+        self.not_merged_on(&operations).await?;
         let directory = self.store.directory().await?;
         let mut back = TurnedBack::new(Commit::new(None, self.now()));
         // The newest first: each finds what the ones after it have left.
@@ -172,6 +173,33 @@ impl Engine {
         let rest = std::mem::take(&mut back.commit.changes);
         back.commit.changes = puts.chain(rest).collect();
         Ok(back)
+    }
+
+    /// A merge is undone while its links are still where it put them: after a further merge, that one comes first.
+    async fn not_merged_on(&self, operations: &[Operation]) -> Result<(), Refusal> {
+        for operation in operations {
+            for effect in &operation.effects {
+                let Effect::Relinked { link, person: Diff { before, after }, .. } = effect else { continue };
+                let Some(link) = self.store.link(*link).await?.filter(|_| before != after) else { continue };
+                let undone_too = |other: &Operation| {
+                    let moved = |effect: &Effect| {
+                        matches!(effect, Effect::Relinked { link: of, person: Diff { before, .. }, .. }
+                            if *of == link.id && before == after)
+                    };
+                    other.id > operation.id && other.effects.iter().any(moved)
+                };
+                if link.person == *after || link.person == *before || operations.iter().any(undone_too) {
+                    continue;
+                }
+                let says = format!(
+                    "{after} was merged with another person since; undo that merge first (`contactd people history {}` \
+                     names it)",
+                    link.person
+                );
+                return Err(Refusal::Cannot(says));
+            }
+        }
+        Ok(())
     }
 
     /// The operations that are meant, oldest first, with those of their effects that are.
@@ -278,6 +306,8 @@ impl Engine {
             by: in_name_of(context.actor, &person),
             edited_since: self.edited_since(&person, effects, context).await?,
             known_elsewhere,
+            merged_away: !person.is_live()
+                && self.merge_of(person.id).await?.is_some_and(|merge| !context.ids.contains(&merge)),
             only: context.only,
         };
         let mut changes: Vec<&PersonChange> = Vec::new();
@@ -605,6 +635,8 @@ fn turned_link(effect: &Effect, link: &Link, subject: &Subject) -> Option<(Link,
             let state = match subject.seen.as_ref().map(|stored| &stored.seen) {
                 Some(Seen::Present(_) | Seen::Unreadable(..)) => *before,
                 Some(Seen::Outside { .. }) => LinkState::Left,
+                // Whether its record was made is not known yet, or it is still to be made.
+                None if link.remote.is_none() => *before,
                 Some(Seen::Gone(_) | Seen::Roster(_)) | None => LinkState::Deleted,
             };
             Some((turned(state), "link again"))

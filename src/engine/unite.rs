@@ -80,21 +80,29 @@ impl Engine {
         .await
     }
 
-    /// The merge by which a person came into the trash, if that is how. Who is brought back from it gets back what went to
-    /// the other person by an undo of the merge: a restored person without its links would be made anew in every address
-    /// book, beside the record that it had there.
+    /// The merge that took a person's links away, if they have not come back since. Who is brought back from the trash gets
+    /// back what went to the other person by an undo of the merge: a restored person without its links would be made anew in
+    /// every address book, beside the record that it had there.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn merge_of(&self, person: PersonId) -> Result<Option<OpId>, StoreError> {
+        let merges = |effect: &Effect| {
+            let merged = matches!(effect, Effect::Person { change: PersonChange::MergedInto(_), .. });
+            merged && effect.person() == person
+        };
         let history = self.store.history(person, usize::MAX).await?;
-        for operation in history {
-            for effect in operation.effects.iter().rev().filter(|effect| effect.person() == person) {
-                match effect {
-                    Effect::Person { change: PersonChange::MergedInto(_), .. } => return Ok(Some(operation.id)),
-                    Effect::Person { change: PersonChange::Trashed | PersonChange::Restored, .. } => return Ok(None),
-                    _ => {}
-                }
+        let Some(merge) = history.into_iter().find(|operation| operation.effects.iter().any(merges)) else {
+            return Ok(None);
+        };
+        let Some(whole) = self.store.operation(merge.id).await? else { return Ok(None) };
+        for effect in &whole.effects {
+            if let Effect::Relinked { link, person: Diff { before, after }, .. } = effect
+                && *before == person
+                && before != after
+                && self.store.link(*link).await?.is_some_and(|link| link.person != person)
+            {
+                return Ok(Some(merge.id));
             }
         }
         Ok(None)

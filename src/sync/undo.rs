@@ -24,6 +24,8 @@ pub struct Facts {
     pub edited_since: bool,
     /// Another address book has a record of its own for the person, which is not undone with it.
     pub known_elsewhere: bool,
+    /// The person went into the trash by a merge, which is not undone with it: what is left of it comes back with that alone.
+    pub merged_away: bool,
     /// Undo only this field.
     pub only: Option<Field>,
 }
@@ -37,6 +39,8 @@ pub enum Stays {
     EditedSince,
     /// Another address book has the person too.
     KnownElsewhere,
+    /// It became part of another person since.
+    MergedAway,
     /// Its content was removed for good.
     Purged,
     /// There is no room for that many followers.
@@ -50,6 +54,7 @@ impl Stays {
             Self::ChangedSince => "a value was changed again since, and stays as it is now",
             Self::EditedSince => "it was edited by somebody else since, and is kept; delete it by hand if it should go",
             Self::KnownElsewhere => "it is kept, since it is in another address book too",
+            Self::MergedAway => "it was merged with another person since; undo that merge to have it back",
             Self::Purged => "its content was removed for good and can't be brought back",
             Self::Followers => "there is no room for all who followed it",
         }
@@ -107,6 +112,7 @@ fn one(undone: &mut Undone, change: &PersonChange, facts: &Facts) {
         PersonChange::Created(_) if facts.known_elsewhere => stays.push(Stays::KnownElsewhere),
         PersonChange::Created(_) if facts.edited_since => stays.push(Stays::EditedSince),
         PersonChange::Created(_) => person.state = trash,
+        PersonChange::Trashed if !person.is_live() && facts.merged_away => stays.push(Stays::MergedAway),
         PersonChange::Trashed | PersonChange::MergedInto(_) if !person.is_live() => person.state = PersonState::Live,
         PersonChange::Restored if person.is_live() => person.state = trash,
         PersonChange::Trashed | PersonChange::Restored | PersonChange::MergedInto(_) | PersonChange::Absorbed(_) => {}
@@ -202,7 +208,14 @@ mod tests {
     use crate::sync::tests::{ALICE, BOB, emails, named, person, trashed};
 
     fn facts() -> Facts {
-        Facts { now: Timestamp(50), by: BOB, edited_since: false, known_elsewhere: false, only: None }
+        Facts {
+            now: Timestamp(50),
+            by: BOB,
+            edited_since: false,
+            known_elsewhere: false,
+            merged_away: false,
+            only: None,
+        }
     }
 
     fn edit(before: &Card, after: &Card) -> PersonChange {
@@ -264,6 +277,10 @@ mod tests {
         assert!(!told(facts()).person.is_live());
         let edited = told(Facts { edited_since: true, ..facts() });
         assert!(edited.person.is_live() && edited.stays == [Stays::EditedSince]);
+        let trashed = person(Card::default());
+        let trashed = Person { state: PersonState::Trashed { at: Timestamp(9), by: Some(BOB) }, ..trashed.person };
+        let merged = undo(&trashed, [&PersonChange::Trashed], &Facts { merged_away: true, ..facts() });
+        assert_eq!((merged.person.is_live(), merged.stays), (false, vec![Stays::MergedAway]));
         let known = told(Facts { known_elsewhere: true, ..facts() });
         assert!(known.person.is_live() && known.stays == [Stays::KnownElsewhere]);
         let purged = Person { state: PersonState::Purged { at: Timestamp(1) }, ..who };

@@ -411,7 +411,7 @@ impl Provider for Fake {
         if server.crashed {
             return Err(error(Retry::Soon));
         }
-        if server.faults.miss_find > 0 && server.caps.token != TokenPlace::Name {
+        if server.faults.miss_find > 0 {
             server.faults.miss_find -= 1;
             hit("fault: a search missed what is there");
             return Ok(vec![Found::NotThere; tokens.len()]);

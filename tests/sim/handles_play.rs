@@ -1,7 +1,7 @@
 //! What people do with the handles they are given: undo, merge, resolve, dismiss, verify; and what follows for the oracles.
 //!
-//! Such a step is an edit like any other: what it takes out of a person's card need not be anywhere any more, what it brings
-//! back must be kept from then on, and whom it puts into the trash somebody has put there.
+//! Such a step is an edit like any other: what it takes out of a person's card need not be anywhere any more, and whom it puts
+//! into the trash somebody has put there. What it brings back is not followed: somebody may have replaced it there meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ impl Play {
         };
         // What only went from one person to another has neither come nor gone.
         let (were, are) = (all(&mut before.iter()), all(&mut after.values()));
-        let (mut gone, come) = (&were - &are, &are - &were);
+        let mut gone = &were - &are;
         let mut changed = BTreeSet::new();
         for person in before {
             let Some(now) = after.get(&person.id).filter(|now| now.revision != person.revision) else { continue };
@@ -46,7 +46,6 @@ impl Play {
             }
         }
         self.markers.retire_all(&gone);
-        self.markers.revive(&come);
         // Who may see what was mixed with other people's values is no longer told by who wrote it.
         self.hidden_from.retain(|(_, person, _)| !changed.contains(person));
         self.kept_out.retain(|(_, person, _)| !changed.contains(person));
@@ -218,7 +217,7 @@ impl Play {
         if let Some(card) = self.world.cards_there(site).get(record.as_str()) {
             self.markers.twin(&card.clone());
         }
-        let whom = (which % 2 == 0).then_some(person);
+        let whom = which.is_multiple_of(2).then_some(person);
         let done = self.by_hand(|play| now(play.world.engine.dismiss_duplicate(account, &record, whom)));
         if done.is_some() {
             hit("rule 13: a possible duplicate dismissed");

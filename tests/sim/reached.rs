@@ -105,6 +105,8 @@ const REACHED: &[&str] = &[
     "step: hide group cards",
     "step: a search misses",
     "step: a daemon stalls",
+    "step: both write at once",
+    "step: fetches answer nothing for long",
     "step: a person is written down there too",
     "step: undo",
     "step: merge here",

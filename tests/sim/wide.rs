@@ -81,6 +81,10 @@ pub enum Wide {
     MissFind { site: usize },
     /// A daemon stalls in a run, past its lease, while the other one takes over; then it goes on.
     Stall { site: usize, polls: usize },
+    /// A run writes a value just when its user there writes another one.
+    Race { site: usize, who: usize, polls: usize },
+    /// Fetches answer nothing for longer than anybody waits.
+    Unshown { site: usize },
     /// A user writes down there a person whom it sees here.
     Copy { site: usize, who: usize },
     /// Something is undone; and that again.
@@ -135,6 +139,8 @@ impl Wide {
             Self::HideGroups { .. } => "step: hide group cards",
             Self::MissFind { .. } => "step: a search misses",
             Self::Stall { .. } => "step: a daemon stalls",
+            Self::Race { .. } => "step: both write at once",
+            Self::Unshown { .. } => "step: fetches answer nothing for long",
             Self::Copy { .. } => "step: a person is written down there too",
             Self::Undo { .. } => "step: undo",
             Self::MergeHere { .. } => "step: merge here",
@@ -287,7 +293,7 @@ fn step(rng: &mut Rng) -> Wide {
         1 => rng.below(40),
         _ => rng.below(160),
     };
-    match rng.below(95) {
+    match rng.below(98) {
         0..=10 => Wide::Start { site, second: rng.one_in(4), polls },
         11..=24 => Wide::Go { which, polls },
         25..=27 => Wide::Finish { which },
@@ -328,6 +334,8 @@ fn step(rng: &mut Rng) -> Wide {
         90..=91 => Wide::Resolve { which, how: what },
         92 => Wide::Duplicate { site, which, merge: one },
         93 => Wide::Verify { site },
+        94..=95 => Wide::Race { site, who: which, polls },
+        96 => Wide::Unshown { site },
         _ => Wide::Resume { who: which },
     }
 }

@@ -17,7 +17,7 @@ use mock_providers::book::{Condition, Lag};
 use super::access::may;
 use super::cover::hit;
 use super::fake::Server;
-use super::history::Play;
+use super::history::{Play, Step};
 use super::kinds;
 use super::oracle::{found, marks};
 use super::wide::{FIELDS, FLOWS, ROLES, Wide};
@@ -319,6 +319,24 @@ impl Play {
                 }
                 self.world.finish(site);
             }
+            Wide::Race { site, who, polls } => {
+                let site = self.site(*site);
+                let Some(person) = self.person(*who, true) else { return };
+                let account = self.world.sites[site].id;
+                let links = now(self.world.store.links_of(person)).unwrap();
+                let Some(record) = links.into_iter().find(|l| l.account == account).and_then(|l| l.remote) else {
+                    return;
+                };
+                let there: Vec<String> = self.world.cards_there(site).into_keys().collect();
+                let Some(which) = there.iter().position(|id| id == record.as_str()) else { return };
+                // Both write the suffix.
+                self.world.finish(site);
+                self.step(&Step::EditHere { who: *who, what: 10 });
+                self.world.start(site, false, *polls);
+                self.step(&Step::EditThere { site, which, what: 10 });
+                self.world.finish(site);
+            }
+            Wide::Unshown { site } => self.faults(*site).fetch_unknown += 5,
             Wide::Copy { site, who } => {
                 let site = self.site(*site);
                 let Some(id) = self.person(*who, true) else { return };
