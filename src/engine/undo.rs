@@ -139,7 +139,20 @@ impl Engine {
         let user = user_of(actor).filter(|user| !directory.users.get(user).is_some_and(|user| user.admin));
         let own = |account: &&Account| user.is_none_or(|user| account.user == user);
         let own = all.iter().filter(own).map(|account| account.id).collect();
-        let context = Context { actor, only, ids: &ids, accounts: &accounts, sending: &sending, own: &own };
+        let returning = |effect: &Effect| match effect {
+            Effect::Relinked { person, .. } => Some(person.before),
+            Effect::Person { .. } | Effect::Remote { .. } | Effect::Link { .. } => None,
+        };
+        let returning = operations.iter().flat_map(|o| &o.effects).filter_map(returning).collect();
+        let context = Context {
+            actor,
+            only,
+            ids: &ids,
+            accounts: &accounts,
+            sending: &sending,
+            own: &own,
+            returning: &returning,
+        };
         // Whose links go back to somebody else come first: what was edited over them goes back too.
         let mut of: Vec<(PersonId, Vec<&Effect>)> = of.into_iter().collect();
         of.sort_by_key(|(_, effects)| !effects.iter().any(|effect| matches!(effect, Effect::Relinked { .. })));
@@ -307,6 +320,7 @@ impl Engine {
             edited_since: self.edited_since(&person, effects, context).await?,
             known_elsewhere,
             merged_away: !person.is_live()
+                && !context.returning.contains(&person.id)
                 && self.merge_of(person.id).await?.is_some_and(|merge| !context.ids.contains(&merge)),
             only: context.only,
         };
@@ -518,6 +532,8 @@ struct Context<'a> {
     sending: &'a BTreeSet<AccountId>,
     /// The accounts of whoever undoes; all of them for an administrator.
     own: &'a BTreeSet<AccountId>,
+    /// The people who get links back.
+    returning: &'a BTreeSet<PersonId>,
 }
 
 /// An undo in the making.

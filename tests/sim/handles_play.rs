@@ -9,7 +9,7 @@ use contactd::card::field::{Kind, Value};
 use contactd::crm::person::Person;
 use contactd::engine::{Handle, Refusal, Undo};
 use contactd::ids::{OpId, PersonId};
-use contactd::store::Store;
+use contactd::store::{Conflict, Store};
 use contactd::sync::merge::Choice;
 use contactd::sync::operation::Actor;
 use contactd::sync::plan::About;
@@ -28,6 +28,7 @@ impl Play {
     fn by_hand<T>(&mut self, done: impl FnOnce(&Self) -> Done<T>) -> Option<T> {
         self.world.finish_all();
         let before = self.world.people();
+        let disputed = now(self.world.store.conflicts(None, 100_000)).unwrap();
         let done = done(self);
         let after: BTreeMap<PersonId, Person> = self.world.people().into_iter().map(|p| (p.id, p)).collect();
         let all = |people: &mut dyn Iterator<Item = &Person>| -> BTreeSet<String> {
@@ -44,6 +45,15 @@ impl Play {
                 self.world.trashed_here.insert(person.id);
                 gone.extend(marks(&now.card));
             }
+        }
+        // Of a conflict about somebody who is another by now, the value that did not stand may be moot; so it is where its link
+        // was undone.
+        let still: BTreeSet<_> = now(self.world.store.conflicts(None, 100_000)).unwrap().iter().map(|c| c.id).collect();
+        let moot = |conflict: &&Conflict| changed.contains(&conflict.person) || !still.contains(&conflict.id);
+        for conflict in disputed.iter().filter(moot) {
+            let text = serde_json::to_string(&conflict.clash).unwrap();
+            let kept = after.get(&conflict.person).map(|person| marks(&person.card)).unwrap_or_default();
+            gone.extend(marks_of_text(&text).difference(&kept).cloned());
         }
         self.markers.retire_all(&gone);
         // Who may see what was mixed with other people's values is no longer told by who wrote it.
@@ -185,6 +195,14 @@ impl Play {
             self.markers.retire_all(&let_go);
             if !person.is_live() {
                 self.world.trashed_here.insert(person.id);
+            }
+            if conflict.clash.about == About::TrashedHere {
+                // Whoever stays in the trash although the record was edited lets go what was edited.
+                let links = now(self.world.store.links_of(person.id)).unwrap();
+                for link in links.into_iter().filter(|link| link.account == conflict.account) {
+                    let card = link.remote.and_then(|id| self.world.cards_there(site).remove(id.as_str()));
+                    self.markers.retire_all(&(&card.as_ref().map(marks).unwrap_or_default() - &kept));
+                }
             }
         }
         if let Some(Value::Text(mark)) = typed

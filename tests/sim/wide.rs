@@ -335,7 +335,6 @@ fn step(rng: &mut Rng) -> Wide {
         92 => Wide::Duplicate { site, which, merge: one },
         93 => Wide::Verify { site },
         94..=95 => Wide::Race { site, who: which, polls },
-        96 => Wide::Unshown { site },
         _ => Wide::Resume { who: which },
     }
 }

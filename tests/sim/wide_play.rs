@@ -336,7 +336,12 @@ impl Play {
                 self.step(&Step::EditThere { site, which, what: 10 });
                 self.world.finish(site);
             }
-            Wide::Unshown { site } => self.faults(*site).fetch_unknown += 5,
+            Wide::Unshown { site } => {
+                // What counts as unreadable is tried again with the next full listing.
+                let site = self.site(*site);
+                self.emptied.insert(site);
+                self.faults(site).fetch_unknown += 5;
+            }
             Wide::Copy { site, who } => {
                 let site = self.site(*site);
                 let Some(id) = self.person(*who, true) else { return };
