@@ -119,16 +119,7 @@ pub(super) const SIGNING_IN: &str = "signing in";
 pub(super) fn classify(fault: Fault, doing: &'static str, scope: Scope, flavour: Flavour) -> ProviderError {
     let (scope, retry, told) = match fault {
         Fault::Http(error) => {
-            let (scope, retry) = match &error {
-                HttpError::Wait { until, .. } => (Scope::Account, Retry::At(*until)),
-                HttpError::Connect { .. } | HttpError::Lost { .. } => (Scope::Account, Retry::Soon),
-                HttpError::TooBig { .. } | HttpError::Content { .. } | HttpError::InDoubt(_) => (scope, Retry::Soon),
-                HttpError::PrivateAddress(_)
-                | HttpError::Plain { .. }
-                | HttpError::Untrusted { .. }
-                | HttpError::Redirect { .. }
-                | HttpError::Unsendable(_) => (Scope::Account, Retry::AfterHuman),
-            };
+            let (scope, retry) = error.judged(scope);
             (scope, retry, Told::Http(error))
         }
         Fault::SignIn if flavour == Flavour::ICloud => (Scope::Account, Retry::AfterHuman, Told::ICloudSignIn),

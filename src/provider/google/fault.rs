@@ -253,16 +253,7 @@ pub(super) fn classify(fault: Fault, doing: &'static str, scope: Scope) -> Provi
     let (scope, retry, words) = match fault {
         Fault::Bearer(error) => return error,
         Fault::Http(error) => {
-            let (scope, retry) = match &error {
-                HttpError::Wait { until, .. } => (Scope::Account, Retry::At(*until)),
-                HttpError::Connect { .. } | HttpError::Lost { .. } => (Scope::Account, Retry::Soon),
-                HttpError::TooBig { .. } | HttpError::Content { .. } | HttpError::InDoubt(_) => (scope, Retry::Soon),
-                HttpError::PrivateAddress(_)
-                | HttpError::Plain { .. }
-                | HttpError::Untrusted { .. }
-                | HttpError::Redirect { .. }
-                | HttpError::Unsendable(_) => (Scope::Account, Retry::AfterHuman),
-            };
+            let (scope, retry) = error.judged(scope);
             (scope, retry, Words::Http(error))
         }
         Fault::SignIn => (Scope::Account, Retry::AfterHuman, Words::SignIn),

@@ -13,6 +13,7 @@ use reqwest::{Method, StatusCode, Url};
 use super::address::PrivateAddress;
 use super::trust::BadRedirect;
 use crate::ids::Timestamp;
+use crate::provider::{Retry, Scope};
 use crate::sync::retry::RetryAfter;
 
 /// Bodies of answers are cut off as too big above this, unless a request says otherwise: inflated bytes.
@@ -337,6 +338,20 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// How much is broken where `scope` was asked for, and when to try again: the same whoever asked.
+    pub fn judged(&self, scope: Scope) -> (Scope, Retry) {
+        match self {
+            Self::Wait { until, .. } => (Scope::Account, Retry::At(*until)),
+            Self::Connect { .. } | Self::Lost { .. } => (Scope::Account, Retry::Soon),
+            Self::TooBig { .. } | Self::Content { .. } | Self::InDoubt(_) => (scope, Retry::Soon),
+            Self::PrivateAddress(_)
+            | Self::Plain { .. }
+            | Self::Untrusted { .. }
+            | Self::Redirect { .. }
+            | Self::Unsendable(_) => (Scope::Account, Retry::AfterHuman),
+        }
+    }
+
     /// Whether the request may have been carried out.
     pub fn doubt(&self) -> bool {
         match self {
