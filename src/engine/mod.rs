@@ -38,7 +38,7 @@ use crate::provider::{Provider, ProviderError, Retry, Scope};
 use crate::store::{Account, AccountState, Change, Commit, Lease, Run, Store, StoreError, SubjectKey, Tally};
 use crate::sync::operation::{Actor, Effect, Operation, PersonChange, RemoteChange};
 use crate::sync::reconcile::Facts;
-use crate::sync::view::Seen;
+use crate::sync::view::{Intent, Seen};
 use membership::Membership;
 
 pub use duplicates::Duplicate;
@@ -267,6 +267,7 @@ impl Engine {
             membership: Membership::default(),
             rosters_due: Vec::new(),
             home: CollectionId::from(""),
+            unfound: Vec::new(),
             creating: BTreeSet::new(),
             joining: BTreeSet::new(),
         })
@@ -302,6 +303,8 @@ struct Running<'a> {
     rosters_due: Vec<Seen>,
     /// The collection into which new records go.
     home: CollectionId,
+    /// Open creates whose record is not under the name that we chose: decided once the listing was read.
+    unfound: Vec<Intent>,
     /// Tokens of creates that are open: a record that could be one of them is neither matched nor imported.
     creating: BTreeSet<Token>,
     /// Records whose joining of the sync group is still open: scope does not apply to them.
@@ -343,6 +346,7 @@ impl Running<'_> {
             return Ok(());
         }
         self.find_lost().await?;
+        Box::pin(self.settle_unfound()).await?;
         self.reach(Phase::Applying);
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {

@@ -27,6 +27,8 @@ const UNLISTED: u32 = 3;
 pub(super) enum Shown {
     /// Right after the write.
     InAnswer,
+    /// Right after the write, as another version than the one written: somebody has edited it since.
+    Edited,
     /// Some time after it: somebody may have edited it since.
     Later,
 }
@@ -104,10 +106,14 @@ impl Running<'_> {
         let mut effects = Vec::new();
         let (mut again, mut gone) = (Vec::new(), Vec::new());
         for (intent, outcome) in batch.iter().zip(outcomes) {
+            let mut shown = Shown::InAnswer;
             let outcome = match outcome {
-                Outcome::Landed(_) => match read.next() {
+                Outcome::Landed(at) => match read.next() {
                     Some(Fetched::There(Seen::Present(record), blobs)) => {
                         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+                        if at.etag.is_some() && at.etag != record.at.etag {
+                            shown = Shown::Edited;
+                        }
                         Outcome::Stored(record)
                     }
                     // The write has landed; what it became is pending. The intent stays open, and `settle` reads again.
@@ -121,7 +127,7 @@ impl Running<'_> {
             match outcome {
                 Outcome::Stored(record) => {
                     records.insert(intent.link, record.clone());
-                    Box::pin(self.close_stored(intent, Shown::InAnswer, record, &mut commit, &mut effects)).await?;
+                    Box::pin(self.close_stored(intent, shown, record, &mut commit, &mut effects)).await?;
                 }
                 Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
                 // A joining that came to nothing stays open: scope does not apply to its record until it is done, or a
@@ -238,7 +244,7 @@ impl Running<'_> {
                 let nothing = Card::default();
                 let then = match shown {
                     Shown::InAnswer => None,
-                    Shown::Later => {
+                    Shown::Edited | Shown::Later => {
                         Some(echo::as_landed(&intent.sent, before.unwrap_or(&nothing), intent.mask, &record.body))
                     }
                 };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fetch::Gone;
 use super::send::Shown;
 use super::{Running, SyncError};
-use crate::ids::LinkId;
+use crate::ids::{LinkId, RemoteId, Token};
 use crate::provider::{Fetched, Found};
 use crate::store::{Change, Commit, Expect, SubjectKey};
 use crate::sync::caps::{Membership, TokenPlace};
@@ -60,7 +60,81 @@ impl Running<'_> {
             self.keep_lease().await?;
             Box::pin(self.settle_known(batch)).await?;
         }
+        joins.retain(|join| self.unfound.iter().all(|create| create.link != join.link));
         Box::pin(self.settle_joins(joins, records)).await
+    }
+
+    /// Creates whose record was not under the name that we chose, now that the listing was read: somebody may have given it
+    /// another name, which only its UID tells. What is nowhere is sent again.
+    pub(super) async fn settle_unfound(&mut self) -> Result<(), SyncError> {
+        let unfound = std::mem::take(&mut self.unfound);
+        if unfound.is_empty() {
+            return Ok(());
+        }
+        let links: BTreeSet<LinkId> = unfound.iter().map(|intent| intent.link).collect();
+        let mut joins = self.store().intents(self.account.id).await?;
+        joins.retain(|intent| matches!(intent.what, Send::Join(_) | Send::Leave(_)) && links.contains(&intent.link));
+        let joined_later: BTreeSet<LinkId> = joins.iter().map(|join| join.link).collect();
+        let mut records = BTreeMap::new();
+        for batch in unfound.chunks(self.engine.options.page.max(1)) {
+            self.keep_lease().await?;
+            let mut there = self.of_tokens(batch).await?;
+            let mut commit = self.commit();
+            let (mut effects, mut resend) = (Vec::new(), Vec::new());
+            for intent in batch {
+                match there.remove(&intent.token) {
+                    Some(record) => {
+                        self.adopt(intent, record, &joined_later, &mut records, &mut commit, &mut effects).await?;
+                    }
+                    None => resend.push(intent.clone()),
+                }
+            }
+            self.store_all(commit, effects).await?;
+            Box::pin(self.resend_creates(resend, &joined_later, &mut records)).await?;
+        }
+        Box::pin(self.settle_joins(joins, records)).await
+    }
+
+    /// Records that were listed with the UIDs of these creates, whatever their names, inside the sync group or outside.
+    async fn of_tokens(&mut self, creates: &[Intent]) -> Result<BTreeMap<Token, RemoteRecord>, SyncError> {
+        let uids: Vec<String> = creates.iter().map(|intent| intent.token.to_string()).collect();
+        let named = self.store().by_uid(self.account.id, &uids).await?;
+        let ids: Vec<RemoteId> = named.into_iter().map(|(_, id)| id).collect();
+        let known = self.store().seen(self.account.id, &ids).await?;
+        let refs: Vec<RemoteRef> = known.iter().flatten().filter_map(|stored| stored.seen.at().cloned()).collect();
+        let mut there = BTreeMap::new();
+        if refs.is_empty() {
+            return Ok(there);
+        }
+        for fetched in self.provider.fetch(&refs).await? {
+            if let Fetched::There(Seen::Present(record), _) = fetched
+                && let Some(token) = record.token
+            {
+                there.entry(token).or_insert(record);
+            }
+        }
+        Ok(there)
+    }
+
+    /// The record of a create whose answer was lost.
+    async fn adopt(
+        &mut self,
+        intent: &Intent,
+        record: RemoteRecord,
+        joined_later: &BTreeSet<LinkId>,
+        records: &mut BTreeMap<LinkId, RemoteRecord>,
+        commit: &mut Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SyncError> {
+        commit.expect.push(Expect::IntentOpen(intent.id));
+        if self.is_taken(intent, &record, commit, effects).await? {
+            return Ok(());
+        }
+        records.insert(intent.link, record.clone());
+        if joined_later.contains(&intent.link) {
+            self.joining.insert(record.at.id.clone());
+        }
+        Box::pin(self.close_stored(intent, Shown::Later, record, commit, effects)).await
     }
 
     /// The sync group was changed since, or nothing is sent any more: nobody comes into that group by us. Who is not in it
@@ -145,20 +219,12 @@ impl Running<'_> {
                             self.unfinished = true;
                             continue;
                         };
-                        commit.expect.push(Expect::IntentOpen(intent.id));
-                        if self.is_taken(intent, &record, &mut commit, &mut effects).await? {
-                            continue;
-                        }
                         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
-                        records.insert(intent.link, record.clone());
-                        if joined_later.contains(&intent.link) {
-                            self.joining.insert(record.at.id.clone());
-                        }
-                        self.close_stored(intent, Shown::Later, record, &mut commit, &mut effects).await?;
+                        self.adopt(intent, record, joined_later, records, &mut commit, &mut effects).await?;
                     }
-                    Found::NotThere
-                        if by_name || intent.missed > 0 || crate::mutant::on("settle.send_again_without_a_look") =>
-                    {
+                    // Under another name it is looked for once the listing was read.
+                    Found::NotThere if by_name => self.unfound.push(intent.clone()),
+                    Found::NotThere if intent.missed > 0 || crate::mutant::on("settle.send_again_without_a_look") => {
                         resend.push(intent.clone());
                     }
                     Found::NotThere => {

@@ -144,6 +144,14 @@ impl Engine {
             Effect::Person { .. } | Effect::Remote { .. } | Effect::Link { .. } => None,
         };
         let returning = operations.iter().flat_map(|o| &o.effects).filter_map(returning).collect();
+        let mut relinked = BTreeMap::new();
+        for operation in &operations {
+            for effect in &operation.effects {
+                if let Effect::Relinked { link, person, .. } = effect {
+                    relinked.entry((*link, person.after)).or_insert((operation.at, operation.id));
+                }
+            }
+        }
         let context = Context {
             actor,
             only,
@@ -152,6 +160,7 @@ impl Engine {
             sending: &sending,
             own: &own,
             returning: &returning,
+            relinked: &relinked,
         };
         // Whose links go back to somebody else come first: what was edited over them goes back too.
         let mut of: Vec<(PersonId, Vec<&Effect>)> = of.into_iter().collect();
@@ -342,7 +351,7 @@ impl Engine {
         let returning: BTreeSet<LinkId> =
             turned.iter().filter(|(before, after)| before.person != after.person).map(|(link, _)| link.id).collect();
         if !returning.is_empty() {
-            self.bring_along(&returning, effects, &mut back.returned).await?;
+            self.bring_along(&returning, effects, context, &mut back.returned).await?;
         }
         if let Some(edits) = back.returned.remove(&person.id) {
             for diffs in &edits {
@@ -500,6 +509,7 @@ impl Engine {
         &self,
         returning: &BTreeSet<LinkId>,
         effects: &[&Effect],
+        context: &Context<'_>,
         returned: &mut BTreeMap<PersonId, Vec<Vec<FieldDiff>>>,
     ) -> Result<(), StoreError> {
         for effect in effects {
@@ -507,7 +517,10 @@ impl Engine {
             if !returning.contains(link) || before == after {
                 continue;
             }
-            for operation in self.store.history(*after, usize::MAX).await?.into_iter().rev() {
+            let since = context.relinked.get(&(*link, *after));
+            let history = self.store.history(*after, usize::MAX).await?.into_iter().rev();
+            for operation in history.filter(|operation| since.is_none_or(|since| (operation.at, operation.id) > *since))
+            {
                 for effect in operation.effects {
                     if let Effect::Person { link: Some(over), change: PersonChange::Edited(diffs), .. } = effect
                         && over == *link
@@ -534,6 +547,8 @@ struct Context<'a> {
     own: &'a BTreeSet<AccountId>,
     /// The people who get links back.
     returning: &'a BTreeSet<PersonId>,
+    /// Since when a person has had a link that goes back now.
+    relinked: &'a BTreeMap<(LinkId, PersonId), (Timestamp, OpId)>,
 }
 
 /// An undo in the making.

@@ -199,7 +199,8 @@ pub enum WriteKind {
 pub enum Outcome {
     /// It is stored, as this.
     Stored(RemoteRecord),
-    /// It is stored; the answer does not show how: read it again.
+    /// It is stored; the answer does not show how: read it again. With an etag where the answer names the version that was
+    /// stored: if another one is read, somebody has edited it since.
     Landed(RemoteRef),
     /// It is deleted, or was gone already.
     Deleted,

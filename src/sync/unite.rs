@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::card::field::{Field, FieldValue};
+use crate::card::Card;
+use crate::card::field::{Element, Field, FieldValue};
 use crate::crm::followers;
 use crate::crm::person::Person;
 use crate::crm::users::Directory;
@@ -32,7 +33,7 @@ pub struct United {
 /// stands. Owner and visible-to are the survivor's.
 pub fn unite(survivor: &Person, other: &Person, directory: &Directory) -> United {
     let stands = |_| Judged { side: Side::Ours, ours_at: None, theirs_at: None };
-    let nothing = crate::card::Card::default();
+    let nothing = Card::default();
     let (card, clashes) = merge::three_way(&nothing, &survivor.card, &other.card, &stands);
     let kept = followers::merge(survivor.into(), &[other.into()], directory);
     let mut united = Person { card, followers: kept.followers, ..survivor.clone() };
@@ -83,34 +84,50 @@ pub fn links(survivor: &[Link], other: &[Link]) -> Vec<(LinkId, LinkState)> {
 /// Takes what the person says now as agreed with what the record shows: of a redundant record only what is edited in it
 /// from now on is news. What has no partner there stays here.
 #[must_use]
-pub fn taken_as_agreed(base: &Base, card: &crate::card::Card) -> Base {
-    let mut base = Base { ours: card.clone(), ..base.clone() };
-    base.pairs = pairs(&base);
-    base
-}
-
-/// Which element of ours is which of theirs, found anew; what has no partner stays here.
-fn pairs(base: &Base) -> Pairs {
-    let mut pairs = Pairs::default();
-    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+pub fn taken_as_agreed(base: &Base, card: &Card) -> Base {
+    let mut agreed = Base { ours: card.clone(), pairs: Pairs::default(), ..base.clone() };
     for field in base.mapped.iter() {
-        let (FieldValue::Many(ours), FieldValue::Many(theirs)) = (base.ours.get(field), base.theirs.get(field)) else {
-            continue;
-        };
-        for (o, t) in elements::align(field, &ours, &theirs).to.into_iter().enumerate() {
-            match t {
-                Some(t) => pairs.both.entry(field).or_default().push((number(o), number(t))),
-                None => drop(pairs.withheld.entry(field).or_default().insert(number(o), Withheld::Refused)),
-            }
+        if let (FieldValue::Many(before), FieldValue::Many(ours), FieldValue::Many(theirs)) =
+            (base.ours.get(field), agreed.ours.get(field), agreed.theirs.get(field))
+        {
+            let known = base.pairs.both.get(&field).map_or(&[][..], Vec::as_slice);
+            let (both, alone) = pairs(field, &before, known, &ours, &theirs);
+            agreed.pairs.set(field, both, alone.into_iter().map(|o| (o, Withheld::Refused)).collect());
         }
     }
-    pairs
+    agreed
+}
+
+/// Which element of ours is which of theirs now: where it was paired, as long as it is still said here, else by key. Never
+/// by place or label: the two lists are not of one contact. And which of ours have no partner.
+fn pairs(
+    field: Field,
+    before: &[Element],
+    known: &[(u16, u16)],
+    ours: &[Element],
+    theirs: &[Element],
+) -> (Vec<(u16, u16)>, Vec<u16>) {
+    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    let all = |list: &[Element]| (0..list.len()).map(number).collect::<Vec<u16>>();
+    let still = elements::meet(field, &before.iter().collect::<Vec<_>>(), &ours.iter().collect::<Vec<_>>());
+    let place = |o: u16| still.to.get(usize::from(o)).copied().flatten().map(number);
+    let mut both: Vec<(u16, u16)> = known.iter().filter_map(|(o, t)| Some((place(*o)?, *t))).collect();
+    let mut free_ours = all(ours);
+    free_ours.retain(|o| both.iter().all(|(taken, _)| taken != o));
+    let mut free_theirs = all(theirs);
+    free_theirs.retain(|t| both.iter().all(|(_, taken)| taken != t));
+    let left: Vec<&Element> = free_ours.iter().map(|o| &ours[usize::from(*o)]).collect();
+    let right: Vec<&Element> = free_theirs.iter().map(|t| &theirs[usize::from(*t)]).collect();
+    let met = elements::meet(field, &left, &right);
+    both.extend(met.to.iter().enumerate().filter_map(|(o, t)| Some((free_ours[o], free_theirs[(*t)?]))));
+    let alone = met.to.iter().enumerate().filter(|(_, t)| t.is_none()).map(|(o, _)| free_ours[o]).collect();
+    (both, alone)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::Card;
+    use crate::card::field::FieldSet;
     use crate::ids::Timestamp;
     use crate::sync::tests::{emails, link, named, person};
     use uuid::Uuid;
@@ -139,12 +156,25 @@ mod tests {
     }
 
     #[test]
+    fn a_number_there_is_none_of_the_survivors_only_since_both_have_one() {
+        let phones = |list: &[&str]| Card {
+            phones: list.iter().map(|p| crate::card::Item::new((*p).to_owned())).collect(),
+            ..Card::default()
+        };
+        let base = Base::shared(&phones(&["+1 212 555 0009", "+1 212 555 0010"]), FieldSet::all());
+        // The survivor has one of its own, and one of the other's came to it.
+        let agreed = taken_as_agreed(&base, &phones(&["+1 212 555 0003", "+1 212 555 0010"]));
+        assert_eq!(agreed.pairs.both[&Field::Phones], [(1, 1)]);
+        assert_eq!(agreed.pairs.withheld[&Field::Phones].keys().copied().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
     fn one_link_per_account_speaks() {
         let made = |n: u128, account: u128, state| Link {
             id: LinkId(Uuid::from_u128(n)),
             account: AccountId(Uuid::from_u128(account)),
             state,
-            ..link(Base::shared(&named("Ann"), crate::card::field::FieldSet::all()))
+            ..link(Base::shared(&named("Ann"), FieldSet::all()))
         };
         let told = |own: &[Link], other: &[Link]| -> Vec<(u128, LinkState)> {
             links(own, other).into_iter().map(|(id, state)| (id.0.as_u128(), state)).collect()

@@ -53,6 +53,9 @@ pub struct Server {
     pub hidden_people: BTreeSet<String>,
     /// Values that a write has overwritten which nobody can have seen: where there is no guard, there is no help.
     pub blind: BTreeSet<String>,
+    /// Records that we wrote, whose answer named no version, and which we have not looked at since: whatever somebody makes
+    /// of what we sent looks like the provider's own.
+    pub unlooked: BTreeSet<String>,
     /// When we deleted records.
     pub deletes: Vec<u64>,
     /// Which run reads and writes; counted by the world.
@@ -81,6 +84,7 @@ impl Server {
             forbidden: BTreeSet::new(),
             hidden_people: BTreeSet::new(),
             blind: BTreeSet::new(),
+            unlooked: BTreeSet::new(),
             deletes: Vec::new(),
             run: 0,
             looked: BTreeMap::new(),
@@ -388,6 +392,7 @@ impl Provider for Fake {
         let run = server.run;
         for at in of {
             server.looked.insert(at.id.to_string(), run);
+            server.unlooked.remove(at.id.as_str());
         }
         Ok(of
             .iter()
@@ -416,10 +421,13 @@ impl Provider for Fake {
             hit("fault: a search missed what is there");
             return Ok(vec![Found::NotThere; tokens.len()]);
         }
-        // A name is looked up where it is stored; a property only where listings show it, which may lag.
+        // A name is looked up where it is stored, and only there; a property where listings show it, which may lag.
         let by_name = server.caps.token == TokenPlace::Name;
-        let entries: Vec<&Entry> =
-            if by_name { server.book.entries().collect() } else { server.book.list_all().collect() };
+        let entries: Vec<&Entry> = if by_name {
+            tokens.iter().filter_map(|token| server.book.get(&token.to_string())).collect()
+        } else {
+            server.book.list_all().collect()
+        };
         Ok(tokens
             .iter()
             .map(|token| {
@@ -492,6 +500,9 @@ impl Server {
             hit("fault: answer lost");
             return Outcome::Unknown;
         }
+        if let Outcome::Landed(RemoteRef { id, etag: None, .. }) = &outcome {
+            self.unlooked.insert(id.to_string());
+        }
         outcome
     }
 
@@ -522,7 +533,12 @@ impl Server {
 
     fn stored(&self, id: &str) -> Outcome {
         let record = self.record(self.book.get(id).unwrap());
-        if self.manner.echoes { Outcome::Stored(record) } else { Outcome::Landed(record.at) }
+        if self.manner.echoes {
+            return Outcome::Stored(record);
+        }
+        // Who makes something else of what was sent names no version in the answer (RFC 6352 section 6.3.2.3).
+        let exact = !self.manner.rewrites && !self.manner.recodes;
+        Outcome::Landed(RemoteRef { etag: record.at.etag.filter(|_| exact), ..record.at })
     }
 
     fn take(&mut self, write: &Write) -> Outcome {

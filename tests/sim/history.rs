@@ -417,7 +417,8 @@ impl Play {
                     new.extend(marks(card).difference(&before).cloned());
                 });
                 self.note_kept_out(site, &id, &new);
-                if wide && what % 15 >= 12 && self.picture_under_way(site, &id) {
+                let unlooked = self.world.sites[site].fake.server.lock().unwrap().unlooked.contains(&id);
+                if unlooked || wide && what % 15 >= 12 && self.picture_under_way(site, &id) {
                     self.markers.retire_all(&new);
                 }
             }

@@ -165,7 +165,7 @@ impl Reader<'_> {
             .and_then(|location| href::resolve(&answer.url, location))
             .map(|url| href::canonical(url.path()))
             .filter(|path| href::is_member(self.book.id.as_str(), path));
-        (self.landed(renamed.map_or_else(|| id.clone(), RemoteId)), Mood::GoOn)
+        (self.landed_as(renamed.map_or_else(|| id.clone(), RemoteId), answer), Mood::GoOn)
     }
 
     /// Something stands under our name: our own earlier attempt, if it has our UID.
@@ -252,7 +252,7 @@ impl Reader<'_> {
         let tail = xml::read_error(&answer.body).await;
         match answer.status.as_u16() {
             207 => (self.many(&answer, id).await, Mood::GoOn),
-            200..=299 => (self.landed(id.clone()), Mood::GoOn),
+            200..=299 => (self.landed_as(id.clone(), &answer), Mood::GoOn),
             // Our own first attempt may be what changed it.
             412 if answer.resent => (Outcome::Unknown, Mood::GoOn),
             412 => (Outcome::Stale, Mood::GoOn),
@@ -261,7 +261,7 @@ impl Reader<'_> {
                 // iCloud's bare 403 (§4.4): once more with what it is known to insist on, if that was missing.
                 let Some(better) = compose::sanitised(body) else { return self.rejected(&answer, &tail) };
                 match self.put_guarded(id, &better, etag.as_deref()).await {
-                    Ok(again) if again.status.is_success() => (self.landed(id.clone()), Mood::GoOn),
+                    Ok(again) if again.status.is_success() => (self.landed_as(id.clone(), &again), Mood::GoOn),
                     Ok(again) if again.status.as_u16() == 412 => (Outcome::Unknown, Mood::GoOn),
                     Ok(again) => self.rejected(&again, &Tail::default()),
                     Err(error) => lost(&error),
@@ -412,8 +412,14 @@ impl Reader<'_> {
     }
 
     fn landed(&self, id: RemoteId) -> Outcome {
-        // No etag: even where the answer has one, the stored card may differ from what was sent (§4.3).
         Outcome::Landed(RemoteRef { collection: self.book.id.clone(), id, etag: None })
+    }
+
+    /// It landed, as the version that the answer names: the stored card may differ from what was sent all the same (§4.3),
+    /// and another version that is read afterwards is somebody's edit.
+    fn landed_as(&self, id: RemoteId, answer: &Answer) -> Outcome {
+        let etag = answer.header("etag").map(str::trim).filter(|etag| is_strong(etag)).map(|etag| Etag(etag.into()));
+        Outcome::Landed(RemoteRef { collection: self.book.id.clone(), id, etag })
     }
 
     /// A 207 to a PUT (Xandikos, §4.2): the inner status counts.
