@@ -4,6 +4,7 @@
 
 mod faults;
 mod lab;
+mod live;
 mod sign_in;
 mod sync;
 mod together;
