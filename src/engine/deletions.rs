@@ -125,7 +125,7 @@ impl Running<'_> {
         pass.retain(|d| !super::apply::present(&d.subject).is_some_and(|r| changed.iter().any(|c| c.id == r.at.id)));
         if !changed.is_empty() {
             self.unfinished = true;
-            self.look_again(changed, super::pull::Gone::MayHaveMoved).await?;
+            self.look_again(changed, super::fetch::Gone::MayHaveMoved).await?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ pub mod change;
 pub mod connect;
 mod deletions;
 mod duplicates;
+mod fetch;
 mod handle;
 mod hold;
 mod membership;
@@ -239,7 +240,13 @@ impl Engine {
         // Read again under the lease: settings are a snapshot for the length of the run (rule 22).
         let found =
             self.store.account(account).await?.ok_or_else(|| SyncError::NotActive("the account is gone".to_owned()))?;
-        let failures = self.store.failures(account, 10_000).await?.into_iter().map(|f| (f.key, f.attempts)).collect();
+        let failures = self.store.failures(account, 10_000).await?;
+        let due = failures.iter().filter(|failure| failure.retry_at <= now).filter_map(|failure| match &failure.key {
+            SubjectKey::Record(id) => Some(id.clone()),
+            SubjectKey::Person(_) => None,
+        });
+        let unshown_due = due.collect();
+        let failures = failures.into_iter().map(|failure| (failure.key, failure.attempts)).collect();
         Ok(Running {
             engine: self,
             account: found,
@@ -253,6 +260,7 @@ impl Engine {
             unfinished: false,
             doubtful: false,
             unshown: false,
+            unshown_due,
             group_stood: false,
             complete: false,
             failures,
@@ -279,6 +287,8 @@ struct Running<'a> {
     unfinished: bool,
     /// Whether a record was listed and not shown: the cursor of its collection stays.
     unshown: bool,
+    /// Records that failed before and may be tried again by now: one that was not shown may be among them.
+    unshown_due: Vec<RemoteId>,
     /// Whether the sync group was found to exist still, in this run.
     group_stood: bool,
     /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, or it lists

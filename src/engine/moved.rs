@@ -14,18 +14,22 @@ use crate::sync::operation::Effect;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen};
 
 impl Running<'_> {
-    /// Under which ids the record was known. Where a user made one record of several, each of them is named: the one whose
-    /// name it still has comes first, since the record goes on being that one.
+    /// Under which ids the record was known. Where a user made one record of several, each of them is named: the one that left
+    /// its token there comes first, then the one whose name it still has, since the record goes on being that one.
     pub(super) async fn formers(&self, record: &RemoteRecord) -> Result<Vec<RemoteId>, SyncError> {
         let mut formers: Vec<RemoteId> = record.formerly.iter().filter(|id| **id != record.at.id).cloned().collect();
         if formers.len() > 1 {
             let keys: Vec<SubjectKey> = formers.iter().cloned().map(SubjectKey::Record).collect();
             let subjects = self.store().subjects(self.account.id, &keys).await?;
             let name = normalize::display_name(&record.body);
+            let marked = |link: &Link| record.token.is_some() && record.token == link.token;
             let same = |link: &Link| normalize::display_name(&link.base.theirs) == name;
-            let others = subjects.iter().map(|subject| !subject.link.as_ref().is_some_and(same));
-            let mut ranked: Vec<(bool, RemoteId)> = others.zip(formers).collect();
-            ranked.sort_by_key(|(other, _)| *other);
+            let others = subjects.iter().map(|subject| {
+                let link = subject.link.as_ref();
+                (!link.is_some_and(marked), !link.is_some_and(same))
+            });
+            let mut ranked: Vec<((bool, bool), RemoteId)> = others.zip(formers).collect();
+            ranked.sort_by_key(|(others, _)| *others);
             formers = ranked.into_iter().map(|(_, id)| id).collect();
         }
         Ok(formers)

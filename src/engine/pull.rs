@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fetch::{Rows, is_unshown};
 use super::{Running, SyncError};
 use crate::card::field::Field;
-use crate::ids::{RemoteId, Timestamp, Token};
+use crate::ids::{CollectionId, RemoteId, Timestamp, Token};
 use crate::mutant;
-use crate::provider::{Blob, Changes, Fetched, From, Listed, Next, Retry};
+use crate::provider::{Changes, From, Listed, Next, Retry};
 use crate::store::{Change, CollectionState, Commit, Kind, Known, SubjectKey};
 use crate::sync::operation::Effect;
 use crate::sync::settings::Scope;
@@ -18,27 +19,8 @@ use crate::sync::view::{RemoteRecord, RemoteRef, Seen, StoredSeen};
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
 
-/// How often a record that is listed and not shown is asked for before it counts as unreadable.
-const UNSHOWN: u32 = 3;
-
 /// How long a book in which we know records must show itself empty before that is believed, in ms.
 const DOUBT: i64 = 6 * 60 * 60 * 1000;
-
-/// What it means that a record which is asked for by id is not there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gone {
-    /// Nothing yet: it may have moved since the listing, and the next one tells where to (rule 9).
-    MayHaveMoved,
-    /// It is gone: no listing has ever told where to.
-    IsGone,
-}
-
-/// A page's rows on their way into the store.
-#[derive(Default)]
-pub(super) struct Rows {
-    pub(super) seen: Vec<Seen>,
-    pub(super) blobs: Vec<Blob>,
-}
 
 impl Running<'_> {
     pub(super) async fn pull(&mut self) -> Result<(), SyncError> {
@@ -50,6 +32,7 @@ impl Running<'_> {
         for collection in collections {
             Box::pin(self.pull_collection(collection)).await?;
         }
+        Box::pin(self.ask_again()).await?;
         let collections = self.store().collections(self.account.id).await?;
         if let Some(home) = collections.iter().find(|c| c.writable).or(collections.first()) {
             self.home = home.id.clone();
@@ -271,7 +254,7 @@ impl Running<'_> {
                 if part.is_empty() {
                     break;
                 }
-                let part = Box::pin(self.confirm_recent(part)).await?;
+                let part = Box::pin(self.confirm_recent(&collection.id, part)).await?;
                 Box::pin(self.observe(collection, part, affected)).await?;
             }
         }
@@ -393,60 +376,6 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Fetches records; what the provider does not answer for is left for another time.
-    pub(super) async fn fetched(&mut self, refs: &[RemoteRef]) -> Result<Rows, SyncError> {
-        let mut rows = Rows::default();
-        let mut commit = self.commit();
-        for (at, fetched) in refs.iter().zip(self.provider.fetch(refs).await?) {
-            match fetched {
-                Fetched::There(seen, blobs) => {
-                    rows.seen.push(seen);
-                    rows.blobs.extend(blobs);
-                }
-                Fetched::Gone => rows.seen.push(Seen::Gone(at.id.clone())),
-                Fetched::Unknown => {
-                    // What it listed and does not show is asked for again: the cursor stays. A record that is never shown
-                    // must not hold up the others for ever.
-                    let key = SubjectKey::Record(at.id.clone());
-                    let attempts = self.failures.get(&key).copied().unwrap_or(0);
-                    let reason = "the server lists it and does not show it";
-                    if mutant::on("pull.skip_what_is_not_shown") {
-                        continue;
-                    }
-                    if attempts < UNSHOWN {
-                        self.unshown = true;
-                        commit.changes.push(self.failed(key, reason.to_owned()));
-                    } else {
-                        rows.seen.push(Seen::Unreadable(at.clone(), reason.to_owned()));
-                    }
-                }
-            }
-        }
-        self.store_all(commit, Vec::new()).await?;
-        Ok(rows)
-    }
-
-    /// Reads these records of a collection again.
-    pub(super) async fn refetch(
-        &mut self,
-        collection: &CollectionState,
-        refs: &[RemoteRef],
-        gone: Gone,
-    ) -> Result<(), SyncError> {
-        let batch = self.fetch_batch();
-        let mut affected = BTreeSet::new();
-        for refs in refs.chunks(batch) {
-            let mut rows = self.fetched(refs).await?;
-            if gone == Gone::MayHaveMoved {
-                let all = rows.seen.len();
-                rows.seen.retain(|seen| !matches!(seen, Seen::Gone(_)));
-                self.unfinished |= rows.seen.len() < all;
-            }
-            Box::pin(self.observe(collection, rows, &mut affected)).await?;
-        }
-        self.regroup(collection, affected).await
-    }
-
     /// After a full listing: what it did not name is asked for by id; only what the provider then says is gone, is gone.
     /// Says whether there is something that it did not name and that was written too lately for this to mean anything: then
     /// its cursor is worth nothing, since it may never tell that this was deleted before.
@@ -483,7 +412,7 @@ impl Running<'_> {
     }
 
     /// A record that we wrote a moment ago may still be shown as it was before: it is asked for by id first.
-    async fn confirm_recent(&mut self, seen: Vec<Seen>) -> Result<Rows, SyncError> {
+    async fn confirm_recent(&mut self, of: &CollectionId, seen: Vec<Seen>) -> Result<Rows, SyncError> {
         let settle = self.provider.capabilities().settle;
         if settle == 0 {
             return Ok(Rows { seen, blobs: Vec::new() });
@@ -500,8 +429,7 @@ impl Running<'_> {
                 rows.seen.push(seen);
                 continue;
             }
-            let collection = seen.at().map(|at| at.collection.clone()).unwrap_or_else(|| "".into());
-            recent.push(RemoteRef { collection, id: seen.id().clone(), etag: None });
+            recent.push(RemoteRef { collection: of.clone(), id: seen.id().clone(), etag: None });
         }
         for refs in recent.chunks(self.fetch_batch()) {
             self.keep_lease().await?;
@@ -538,8 +466,8 @@ impl Running<'_> {
         let mut commit = self.commit();
         let mut effects = Vec::new();
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
-        for id in &ids {
-            let key = SubjectKey::Record(id.clone());
+        for seen in seen.iter().filter(|seen| !is_unshown(seen)) {
+            let key = SubjectKey::Record(seen.id().clone());
             if self.failures.remove(&key).is_some() {
                 commit.changes.push(Change::Unfail(self.account.id, key));
             }

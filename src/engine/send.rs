@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 
-use super::pull::Gone;
+use super::fetch::Gone;
 use super::{Running, SyncError};
 use crate::card::Card;
 use crate::ids::{LinkId, RemoteId, Timestamp};

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pull::Gone;
+use super::fetch::Gone;
 use super::send::Shown;
 use super::{Running, SyncError};
 use crate::ids::LinkId;

@@ -100,7 +100,8 @@ pub fn landed(sent: &Card, mask: FieldSet, shown: &Card) -> bool {
 /// not at all: one value that only the send can have brought says that it did; else one that the send would have replaced,
 /// or one that it would have brought and that is missing, says that it did not: had it landed and been edited over since,
 /// then what was sent stands as a conflict beside the edit, and nothing is lost. That something is missing which the send
-/// would have removed says nothing: somebody else may have removed the same.
+/// would have removed says nothing: somebody else may have removed the same. Nor does another picture than the one before:
+/// it may be ours, shrunk, or somebody's own.
 pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> bool {
     let (mut brought, mut replaced) = (false, false);
     for field in mask.iter().filter(|f| !sent.same(before, *f)) {
@@ -112,7 +113,7 @@ pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> b
         };
         let new: Vec<bool> = sent.iter().filter(|e| !among(e, &before)).map(shows).collect();
         let old: Vec<bool> = before.iter().filter(|e| !among(e, &sent)).map(|e| among(e, &shown)).collect();
-        brought |= new.contains(&true);
+        brought |= new.contains(&true) && (field != Field::Photo || sent.iter().all(|e| among(e, &shown)));
         replaced |= old.contains(&true) || new.contains(&false);
     }
     brought || !replaced

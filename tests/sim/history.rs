@@ -9,6 +9,7 @@ use contactd::engine::Undo;
 use contactd::ids::{GroupId, PersonId, UserId};
 use contactd::store::{Change, Store};
 use contactd::sync::settings::{ConflictPolicy, DeletePolicy, Direction, GuardSettings, OnLeave, Scope, Settings};
+use contactd::sync::view::{Intent, Send};
 
 use serde::{Deserialize, Serialize};
 
@@ -416,6 +417,9 @@ impl Play {
                     new.extend(marks(card).difference(&before).cloned());
                 });
                 self.note_kept_out(site, &id, &new);
+                if wide && what % 15 >= 12 && self.picture_under_way(site, &id) {
+                    self.markers.retire_all(&new);
+                }
             }
             Step::DeleteThere { site, which } => {
                 let site = self.site(*site);
@@ -485,6 +489,14 @@ impl Play {
 
     pub fn faults(&self, site: usize) -> Faults<'_> {
         Faults(self.world.sites[self.site(site)].fake.server.lock().unwrap())
+    }
+
+    /// Whether a picture is on its way to this record: nobody can tell then whether another one there is what the provider
+    /// made of ours.
+    fn picture_under_way(&self, site: usize, id: &str) -> bool {
+        let open = now(self.world.store.intents(self.world.account_of(site).id)).unwrap();
+        let names = |intent: &Intent| intent.before.as_ref().is_some_and(|before| before.at.id.as_str() == id);
+        open.iter().any(|intent| names(intent) && (intent.mask.contains(Field::Photo) || intent.what == Send::SetPhoto))
     }
 
     /// How many operations there have been.

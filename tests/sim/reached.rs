@@ -66,6 +66,8 @@ const REACHED: &[&str] = &[
     "plan: waits left",
     "plan: waits outside",
     "plan: waits purged",
+    "plan: waits unreadable",
+    "step: fetches answer nothing for long",
     "rule 15: account removed",
     "rule 22: account paused",
     "rule 22: account resumed",

@@ -293,7 +293,7 @@ fn step(rng: &mut Rng) -> Wide {
         1 => rng.below(40),
         _ => rng.below(160),
     };
-    match rng.below(98) {
+    match rng.below(99) {
         0..=10 => Wide::Start { site, second: rng.one_in(4), polls },
         11..=24 => Wide::Go { which, polls },
         25..=27 => Wide::Finish { which },
@@ -335,6 +335,7 @@ fn step(rng: &mut Rng) -> Wide {
         92 => Wide::Duplicate { site, which, merge: one },
         93 => Wide::Verify { site },
         94..=95 => Wide::Race { site, who: which, polls },
+        96 => Wide::Unshown { site },
         _ => Wide::Resume { who: which },
     }
 }

@@ -32,7 +32,7 @@ fn role(n: usize) -> RoleId {
 }
 
 impl World {
-    fn account_of(&self, site: usize) -> Account {
+    pub fn account_of(&self, site: usize) -> Account {
         now(self.store.account(self.sites[site].id)).unwrap().unwrap()
     }
 
@@ -337,10 +337,7 @@ impl Play {
                 self.world.finish(site);
             }
             Wide::Unshown { site } => {
-                // What counts as unreadable is tried again with the next full listing.
-                let site = self.site(*site);
-                self.emptied.insert(site);
-                self.faults(site).fetch_unknown += 5;
+                self.faults(*site).fetch_unknown += 5;
             }
             Wide::Copy { site, who } => {
                 let site = self.site(*site);

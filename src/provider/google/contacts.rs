@@ -14,7 +14,7 @@ use super::wire::{self, CUT_AT, Got, Listing, MOST_PEOPLE, Place};
 use super::{Client, fault};
 use crate::ids::{CollectionId, RemoteId, Timestamp, Token};
 use crate::provider::http::message::{Credentials, Request};
-use crate::provider::{Blob, Changes, Fetched, Found, From, Next};
+use crate::provider::{Blob, Changes, Fetched, Found, From, Listed, Next};
 use crate::sync::retry::Resend;
 use crate::sync::view::{RemoteRecord, RemoteRef, Seen};
 
@@ -44,11 +44,19 @@ impl Client {
         };
         let whole = self.whole(of, &page.connections).await?;
         let mut seen: Vec<Seen> = page.connections.iter().filter_map(|person| convert::observe(person, of)).collect();
-        for seen in &mut seen {
-            if let Some(full) = whole.get(seen.id()) {
+        let mut listed = Vec::new();
+        seen.retain_mut(|seen| match whole.get(seen.id()) {
+            None => true,
+            Some(Some(full)) => {
                 *seen = full.clone();
+                true
             }
-        }
+            // It is not believed, nor forgotten: the engine asks for it again.
+            Some(None) => {
+                listed.extend(seen.at().map(|at| Listed { at: at.clone(), modified: None }));
+                false
+            }
+        });
         // New names come before the old ones are told as gone (google.md §2.2).
         seen.sort_by_key(|seen| match seen {
             Seen::Present(record) => record.formerly.is_empty(),
@@ -56,11 +64,11 @@ impl Client {
             _ => false,
         });
         seen.sort_by_key(|seen| matches!(seen, Seen::Gone(_)));
-        Ok(Changes { full: place.sync.is_none(), seen, listed: Vec::new(), blobs: Vec::new(), next })
+        Ok(Changes { full: place.sync.is_none(), seen, listed, blobs: Vec::new(), next })
     }
 
-    /// Those of a page whose lists were cut short, in full (google.md §2.1). Seldom any.
-    async fn whole(&self, of: &CollectionId, people: &[Json]) -> Result<HashMap<RemoteId, Seen>, Fault> {
+    /// Those of a page whose lists were cut short, in full (google.md §2.1); `None` where Google did not answer for one. Seldom any.
+    async fn whole(&self, of: &CollectionId, people: &[Json]) -> Result<HashMap<RemoteId, Option<Seen>>, Fault> {
         let cut =
             |person: &&Json| ["emailAddresses", "phoneNumbers"].iter().any(|name| list(person, name).len() >= CUT_AT);
         let names = people.iter().filter(cut).filter_map(|person| text(person, "resourceName"));
@@ -69,11 +77,9 @@ impl Client {
         let mut whole = HashMap::new();
         for (at, fetched) in refs.iter().zip(self.fetch(&refs).await?) {
             let seen = match fetched {
-                Fetched::There(seen, _) => seen,
-                Fetched::Gone => Seen::Gone(at.id.clone()),
-                Fetched::Unknown => {
-                    Seen::Unreadable(at.clone(), "Google shows only a part of its lists; it is read again".to_owned())
-                }
+                Fetched::There(seen, _) => Some(seen),
+                Fetched::Gone => Some(Seen::Gone(at.id.clone())),
+                Fetched::Unknown => None,
             };
             whole.insert(at.id.clone(), seen);
         }

@@ -1,6 +1,7 @@
 //! Histories 1 to 18.
 
 use super::*;
+use crate::card::Photo;
 use crate::card::field::FieldValue;
 use crate::sync::merge::{Judged, Rules, merge};
 use crate::sync::plan::Side;
@@ -265,6 +266,24 @@ fn h18_who_was_taken_out_is_not_created_again_beside_herself() {
     world.subject.held = Some(Some(Answer::Rejected));
     let creates = world.run().iter().filter(|s| matches!(s, Step::CreateRemote(_))).count();
     assert_eq!(creates, 1);
+}
+
+#[test]
+fn a_send_did_not_land_because_there_is_another_picture() {
+    let photo = |hash: &str| Some(Photo { hash: hash.into(), media_type: "image/jpeg".into() });
+    let before = Card { photo: photo("before"), ..Card::default() };
+    let sent = Card { note: Some("call her".to_owned()), photo: photo("ours"), ..Card::default() };
+    let mask = only(&[Field::Note, Field::Photo]);
+    let shown =
+        |note: Option<&str>, hash| Card { note: note.map(str::to_owned), photo: photo(hash), ..Card::default() };
+    // A user changed the picture there, and ours did not come: the note would be there.
+    assert!(!echo::has_landed(&sent, &before, mask, &shown(None, "theirs")));
+    // Ours, made smaller.
+    assert!(echo::has_landed(&sent, &before, mask, &shown(Some("call her"), "smaller")));
+    assert!(echo::has_landed(&sent, &before, mask, &shown(Some("an edit since"), "ours")));
+    // With nothing but the picture, another one is taken for ours made smaller; the one before is not.
+    assert!(echo::has_landed(&sent, &before, only(&[Field::Photo]), &shown(None, "smaller")));
+    assert!(!echo::has_landed(&sent, &before, only(&[Field::Photo]), &shown(None, "before")));
 }
 
 #[test]
