@@ -533,7 +533,12 @@ impl Trial<'_> {
     async fn send(&self, what: WriteKind, book: &CollectionId, before: Option<RemoteRecord>) -> Outcome {
         let (token, by) = (Token::TRIAL, (self.now)().plus(PATIENCE));
         let write = Write { what, token, collection: book.clone(), before, photo: None, by };
-        self.provider.write(std::slice::from_ref(&write)).await.pop().unwrap_or(Outcome::NotTried)
+        match self.provider.write(std::slice::from_ref(&write)).await.pop() {
+            // What lacks shows when it is compared.
+            Some(Outcome::Partly { record, .. }) => Outcome::Stored(record),
+            Some(outcome) => outcome,
+            None => Outcome::NotTried,
+        }
     }
 }
 
@@ -575,7 +580,9 @@ fn words(outcome: &Outcome) -> String {
         Outcome::Missing => "the contact is not there".to_owned(),
         Outcome::NotTried => "the provider did not take it for the moment; try again later".to_owned(),
         Outcome::Unknown => "the answer was lost".to_owned(),
-        Outcome::Stored(_) | Outcome::Landed(_) | Outcome::Deleted => "done, and not as it was meant".to_owned(),
+        Outcome::Stored(_) | Outcome::Partly { .. } | Outcome::Landed(_) | Outcome::Deleted => {
+            "done, and not as it was meant".to_owned()
+        }
     }
 }
 
