@@ -163,7 +163,7 @@ async fn a_trial_that_is_broken_off_is_ended_by_the_daemon() {
     let mark = lab.google.mark();
     lab.google.fault(Match::method("POST").path(":batchUpdateContacts"), Fault::Delay(300));
     let child = lab.spawn(&["doctor", "--live", ANN, "--write", "--yes"]);
-    while lab.ann().len() == 0 {
+    while lab.ann().is_empty() {
         tokio::task::yield_now().await;
     }
     let id = child.id().to_string();

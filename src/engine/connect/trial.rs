@@ -412,9 +412,8 @@ impl Trial<'_> {
     /// Changes the membership; whether it is a member then.
     async fn member(&self, group: &GroupId, join: bool, made: &mut Made) -> Result<bool, String> {
         let what = if join { WriteKind::Join(group.clone()) } else { WriteKind::Leave(group.clone()) };
-        let before = match self.now_there(made).await? {
-            Some(record) => record,
-            None => return Err("the contact is not there any more".to_owned()),
+        let Some(before) = self.now_there(made).await? else {
+            return Err("the contact is not there any more".to_owned());
         };
         let uid = before.uid.clone().unwrap_or_default();
         let book = before.at.collection.clone();
