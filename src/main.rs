@@ -34,7 +34,7 @@ fn run(cli: Cli) -> Result<Exit, (Exit, String)> {
             read().map(|_| say(&format!("the configuration is fine ({of})\n")))
         }
         Command::Config(ConfigCommand::Show) => read().map(|config| say(&config::show(&config))),
-        Command::Doctor => {
+        Command::Doctor(doctor) if doctor.live.is_none() => {
             let (check, config) = daemon::doctor::configuration(path.as_deref());
             let socket = cli.socket.clone().or_else(|| config.as_ref().map(|config| config.control.socket.clone()));
             // The socket of another daemon says nothing of this configuration's store.

@@ -352,7 +352,7 @@ pub(super) async fn pause(
     }
 }
 
-fn not_from(state: &AccountState) -> ApiError {
+pub(super) fn not_from(state: &AccountState) -> ApiError {
     ApiError::Conflict(match state {
         AccountState::Removed => "the account was removed; add it again with `contactd account add`".to_owned(),
         AccountState::Setup => {

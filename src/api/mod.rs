@@ -71,6 +71,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/accounts/{account}/preview", post(accounts::preview))
         .route("/accounts/{account}/refresh", post(accounts::refresh))
         .route("/accounts/{account}/verify", post(accounts::verify))
+        .route("/accounts/{account}/trial", post(status::trial))
         .route("/sign-ins", post(sign_in::begin))
         .route("/sign-ins/{id}", get(sign_in::outcome).post(sign_in::finish))
         .route("/refresh", post(accounts::refresh_all))

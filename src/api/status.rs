@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 use super::caller::Caller;
-use super::types::{AccountStatus, Check, Rotated, StatusShown};
-use super::{ApiError, App, accounts, show};
+use super::types::{AccountStatus, Check, Event, Rotated, StatusShown};
+use super::{ApiError, App, accounts, live, show};
+use crate::engine::connect::trial::Finding;
 use crate::store::{AccountState, Counted};
+use crate::sync::settings::Direction;
 
 pub(super) async fn status(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<StatusShown>, ApiError> {
     let (store, now) = (app.engine.store(), app.engine.now());
@@ -158,6 +161,44 @@ pub(super) async fn doctor(State(app): State<Arc<App>>, caller: Caller) -> Resul
         }
     }
     Ok(Json(checks))
+}
+
+/// How a trial is asked for.
+#[derive(Deserialize)]
+pub(super) struct TrialQuery {
+    /// Make a contact, change it, and remove it again.
+    #[serde(default)]
+    write: bool,
+}
+
+/// Tries an account at its real provider. No run of it begins meanwhile; what is begun is ended, whoever goes away.
+pub(super) async fn trial(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(account): Path<String>,
+    Query(how): Query<TrialQuery>,
+) -> Result<Response, ApiError> {
+    let account = caller.find_account(&app, &account).await?;
+    if account.state == AccountState::Removed {
+        return Err(accounts::not_from(&account.state));
+    }
+    if how.write && account.settings.direction == Direction::OneWay {
+        let says = "the account syncs one way, so that nothing is ever written there, and nothing was tried; leave out --write";
+        return Err(ApiError::Conflict(says.to_owned()));
+    }
+    let turn = app.schedule.turn(account.id, false).await?;
+    let handle = turn.handle().clone();
+    let trial = async move {
+        let found = Box::pin(app.connector.trial(&account, how.write, turn.handle())).await;
+        drop(turn);
+        let shown = |Finding { name, ok, says }: Finding| Check {
+            name: name.to_owned(),
+            ok,
+            says: accounts::complete(&says, &account, &caller),
+        };
+        Ok(Event::Tried { checks: found.into_iter().map(shown).collect() })
+    };
+    Ok(live::events(handle, false, trial))
 }
 
 pub(super) async fn rotate(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Rotated>, ApiError> {

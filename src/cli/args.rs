@@ -112,7 +112,7 @@ pub enum Command {
     #[command(subcommand)]
     People(PeopleCommand),
     /// Look at everything that can be wrong, and say what to do
-    Doctor,
+    Doctor(Doctor),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -129,6 +129,20 @@ pub enum Command {
         /// The command, such as `account add`
         command: Vec<String>,
     },
+}
+
+/// What is looked at.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Try this account (by address or id) at its real provider instead: sign in anew, and read a little of everything
+    #[arg(long, value_name = "ACCOUNT")]
+    pub live: Option<String>,
+    /// Write, too: make a contact named "Contactd Trial", change it, and remove it again. No sync takes it for a person
+    #[arg(long, requires = "live")]
+    pub write: bool,
+    /// Write without asking
+    #[arg(long, requires = "write")]
+    pub yes: bool,
 }
 
 /// The store as a whole.

@@ -8,8 +8,8 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{
-    AccountAdd, AccountCommand, AccountSet, Cli, Command, ConfigCommand, HeldCommand, HeldWhich, MappingCommand,
-    RolesCommand, RunsCommand, UserSet, UsersCommand,
+    AccountAdd, AccountCommand, AccountSet, Cli, Command, ConfigCommand, Doctor, HeldCommand, HeldWhich,
+    MappingCommand, RolesCommand, RunsCommand, UserSet, UsersCommand,
 };
 use super::client::{Client, part};
 use super::{CliError, Exit, Style, handles, note, people, print, show, sign_in};
@@ -24,7 +24,8 @@ use crate::sync::view::Answer;
 
 pub(super) async fn run(command: Command, client: &Client, style: Style) -> Result<Exit, CliError> {
     match command {
-        Command::Serve | Command::Doctor | Command::Config(ConfigCommand::Check | ConfigCommand::Show) => {
+        Command::Doctor(Doctor { live: Some(account), write, yes }) => live(&account, write, yes, client, style).await,
+        Command::Serve | Command::Doctor(_) | Command::Config(ConfigCommand::Check | ConfigCommand::Show) => {
             Err(CliError::usage("this command is not for the socket"))
         }
         Command::Status => {
@@ -134,6 +135,36 @@ pub(super) async fn doctor(
     style.answer(&checks, |checks| show::checks(checks));
     let well = checks.iter().all(|check| check.ok);
     Ok(exit.unwrap_or(if well { Exit::Ok } else { Exit::Failed }))
+}
+
+/// Tries an account at its real provider. Who breaks it off does not break off the daemon, which ends what it has begun.
+async fn live(account: &str, write: bool, yes: bool, client: &Client, style: Style) -> Result<Exit, CliError> {
+    if write && !yes && !agreed(&format!("Make a contact in {account}, change it, and remove it again?"))? {
+        return Ok(Exit::Waits);
+    }
+    let path = format!("/accounts/{}/trial?write={write}", part(account));
+    let broken_off = async {
+        // Where signals can't be heard, the process ends by them, which is the same but for the words.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let event = tokio::select! {
+        event = follow(&path, client, style) => event?,
+        () = broken_off => {
+            let says = if write {
+                "broken off here; the daemon goes on, and removes the contact that it has made"
+            } else {
+                "broken off"
+            };
+            return Err(CliError::new(Exit::Failed, says));
+        }
+    };
+    let Event::Tried { checks } = event else {
+        return Err(CliError::new(Exit::Failed, "the daemon gave no answer to that"));
+    };
+    style.answer(&checks, |checks| show::checks(checks));
+    Ok(if checks.iter().all(|check| check.ok) { Exit::Ok } else { Exit::Failed })
 }
 
 impl Style {

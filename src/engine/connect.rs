@@ -5,6 +5,7 @@
 //! [`Connector::add`].
 
 pub mod sign_in;
+pub mod trial;
 mod vault;
 
 use std::path::{Path, PathBuf};

@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
 use crate::crm::person::PersonState;
-use crate::ids::RemoteId;
+use crate::ids::{RemoteId, Token};
 use crate::store::{Change, CollectionState, Kind, SubjectKey};
 use crate::sync::caps;
 use crate::sync::settings::Scope;
 use crate::sync::view::{RemoteRecord, Seen, Subject};
 
 impl Running<'_> {
-    /// The record as it takes part, or only its existence where it is outside the sync group.
+    /// The record as it takes part, or only its existence where it is outside the sync group. So is what a trial made: it is
+    /// nobody, also while a listing still shows it after its end.
     pub(super) fn scoped(&self, mut record: RemoteRecord) -> Seen {
         record.groups.append(&mut self.membership.of(record.uid.as_deref()));
-        if self.in_scope(&record.at.id, &record.groups) {
+        if record.token != Some(Token::TRIAL) && self.in_scope(&record.at.id, &record.groups) {
             Seen::Present(record)
         } else {
             Seen::Outside { at: record.at, groups: record.groups, uid: record.uid }

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use super::fetch::Gone;
 use super::{Running, SyncError};
 use crate::card::Card;
+use crate::card::field::FieldSet;
 use crate::ids::{LinkId, RemoteId, Timestamp};
 use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
 use crate::store::{Change, Commit, SubjectKey};
@@ -128,6 +129,20 @@ impl Running<'_> {
                 Outcome::Stored(record) => {
                     records.insert(intent.link, record.clone());
                     Box::pin(self.close_stored(intent, shown, record, &mut commit, &mut effects)).await?;
+                }
+                Outcome::Partly { record, lacks, why } => {
+                    records.insert(intent.link, record.clone());
+                    // Of what was not stored nothing is agreed on, so that it is planned anew.
+                    let stored = without(intent, lacks);
+                    Box::pin(self.close_stored(&stored, Shown::InAnswer, record, &mut commit, &mut effects)).await?;
+                    commit.changes.push(Change::UnsettlePerson(intent.account, intent.person));
+                    match why {
+                        Some(why) => {
+                            let change = self.failed(SubjectKey::Person(intent.person), why);
+                            commit.changes.push(change);
+                        }
+                        None => self.unfinished = true,
+                    }
                 }
                 Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
                 // A joining that came to nothing stays open: scope does not apply to its record until it is done, or a
@@ -402,4 +417,13 @@ impl Running<'_> {
             _ => None,
         })
     }
+}
+
+/// The send as if these fields had not been among it.
+fn without(intent: &Intent, lacks: FieldSet) -> Intent {
+    let mut part = Intent { mask: intent.mask.without(lacks), ..intent.clone() };
+    let nothing = Card::default();
+    let before = intent.before.as_ref().map_or(&nothing, |before| &before.body);
+    lacks.iter().for_each(|field| part.sent.set(field, before.get(field)));
+    part
 }

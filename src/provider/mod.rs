@@ -199,6 +199,15 @@ pub enum WriteKind {
 pub enum Outcome {
     /// It is stored, as this.
     Stored(RemoteRecord),
+    /// It is stored, as this, but for these fields, which surely or maybe are not: they are to be sent again.
+    Partly {
+        /// As it is shown.
+        record: RemoteRecord,
+        /// The fields that were not stored.
+        lacks: FieldSet,
+        /// Why, where the provider refused them; `None` = there was no time, or no answer, for them.
+        why: Option<String>,
+    },
     /// It is stored; the answer does not show how: read it again. With an etag where the answer names the version that was
     /// stored: if another one is read, somebody has edited it since.
     Landed(RemoteRef),

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Provider;
 use super::carddav::Carddav;
 use super::carddav::settings::{CarddavSettings, Flavour};
 use super::dns::{Mx, Resolver};
@@ -18,9 +17,10 @@ use super::http::trust::{is_loopback, is_under};
 use super::oauth::Bearer;
 use super::oauth::client::Client;
 use super::oauth::google::{Google, Setup};
-use super::oauth::grant::{Grant, WARN_BEFORE};
+use super::oauth::grant::{Grant, WARN_BEFORE, missing};
 use super::oauth::service::ServiceAccount;
 use super::oauth::tokens::{Tokens, Vault};
+use super::{Provider, ProviderError};
 use crate::clock::World;
 use crate::ids::AccountId;
 use crate::secret::Secret;
@@ -159,6 +159,17 @@ pub enum RegistryError {
     Damaged(String),
 }
 
+/// There is no new token.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRenewed {
+    /// There is nothing to ask with, or nobody to ask.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The provider refuses, or is away.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
 impl Registry {
     /// Over that client.
     pub fn new(http: Http, resolver: Arc<dyn Resolver>, world: Arc<dyn World>, plain_loopback: bool) -> Self {
@@ -272,6 +283,34 @@ impl Registry {
         }
         let dialect = self.google()?.client.dialect;
         Ok(if grant(secret)?.may_write(dialect) { None } else { Some(dialect.name) })
+    }
+
+    /// Signs in anew, and says what of reading, or of writing too, is not allowed by what the provider then tells; `None` = it is
+    /// signed in to by a password.
+    ///
+    /// # Errors
+    /// When the provider refuses or is away, or is not set up here.
+    pub async fn not_allowed(
+        &self,
+        account: AccountId,
+        kind: &str,
+        write: bool,
+        secret: &Secret,
+        vault: &Arc<dyn Vault>,
+    ) -> Result<Option<Vec<&'static str>>, NotRenewed> {
+        if kind != GOOGLE {
+            return Ok(None);
+        }
+        let dialect = self.google()?.client.dialect;
+        let tokens = self.tokens(account, vault)?;
+        let stored = grant(secret)?;
+        tokens.granted(&stored);
+        let told = tokens.renew().await?;
+        Ok(Some(match told {
+            Some(scopes) => missing(dialect, write, &scopes),
+            None if write && !stored.may_write(dialect) => vec![dialect.write],
+            None => Vec::new(),
+        }))
     }
 
     /// What there is to be said about a sign-in that works: that it will end.

@@ -10,10 +10,20 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mock_providers::carddav::settings::Clock;
 use mock_providers::carddav::{Icloud, Settings};
+use mock_providers::google::{self, Google};
 use serde_json::{Value, json};
 
 use super::{read, seed, start};
+
+/// Which server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Icloud,
+    Google,
+    Radicale,
+}
 
 /// A server under way.
 pub(crate) struct Server {
@@ -22,10 +32,11 @@ pub(crate) struct Server {
     pub user: String,
     pub password: String,
     pub trust: Vec<String>,
-    /// Contacts that may be changed: single ones without a note.
+    /// Contacts that may be changed, by name: single ones without a note.
     pub cards: Vec<(String, Vec<u8>)>,
-    /// Where a card is stored: what stands before its name.
-    place: String,
+    /// Who says whose account it is, where that is asked for.
+    pub userinfo: Option<String>,
+    kind: Kind,
     child: Child,
     _asks: Option<ChildStdin>,
 }
@@ -72,7 +83,29 @@ impl Server {
             password: text("password"),
             trust: vec![text("photos"), text("address")],
             cards: changeable(contacts),
-            place: "/_control/cards/".to_owned(),
+            userinfo: None,
+            kind: Kind::Icloud,
+            child,
+            _asks: Some(asks),
+        }
+    }
+
+    /// The mock Google.
+    pub(crate) fn google(contacts: usize) -> Self {
+        let (child, asks, mut answers) = start(&["google", &contacts.to_string()]);
+        let told = read(&mut answers);
+        let text = |name: &str| told[name].as_str().unwrap().to_owned();
+        let names =
+            told["names"].as_array().unwrap().iter().map(|name| (name.as_str().unwrap().to_owned(), Vec::new()));
+        Self {
+            name: "mock Google",
+            address: text("address").parse().unwrap(),
+            user: text("user"),
+            password: text("token"),
+            trust: Vec::new(),
+            cards: names.collect(),
+            userinfo: Some(text("userinfo")),
+            kind: Kind::Google,
             child,
             _asks: Some(asks),
         }
@@ -108,7 +141,8 @@ impl Server {
             password: "correct horse".to_owned(),
             trust: Vec::new(),
             cards: changeable(contacts),
-            place: "/jane/contacts/".to_owned(),
+            userinfo: None,
+            kind: Kind::Radicale,
             child,
             _asks: None,
         };
@@ -117,21 +151,35 @@ impl Server {
         server
     }
 
-    pub(crate) fn is_mock(&self) -> bool {
-        self.name != "Radicale"
+    pub(crate) fn is_icloud(&self) -> bool {
+        self.kind == Kind::Icloud
+    }
+
+    /// How many requests a listing of so many contacts takes at least, where it comes in pages.
+    pub(crate) fn pages(&self, contacts: usize) -> Option<u64> {
+        (self.kind == Kind::Google).then(|| contacts.div_ceil(1_000) as u64)
     }
 
     /// Changes cards as another client would.
     pub(crate) fn change(&self, from: usize, number: usize) {
         for (n, (name, card)) in self.cards.iter().enumerate().skip(from).take(number) {
-            let changed = with_note(card, &format!("Changed there, {n}").replace(',', "\\,"));
-            self.ask("PUT", &format!("{}{name}", self.place), "text/vcard", &changed);
+            let (note, vcard) = (format!("Changed there, {n}"), "text/vcard");
+            let card = || with_note(card, &note.replace(',', "\\,"));
+            match self.kind {
+                Kind::Icloud => self.ask("PUT", &format!("/_control/cards/{name}"), vcard, &card()),
+                Kind::Radicale => self.ask("PUT", &format!("/jane/contacts/{name}"), vcard, &card()),
+                Kind::Google => {
+                    let changes = json!({ "biographies": [{ "value": note, "contentType": "TEXT_PLAIN" }] });
+                    let act = json!({ "edit": { "name": name, "changes": changes } }).to_string();
+                    self.ask("POST", "/_control/act", "application/json", act.as_bytes())
+                }
+            };
         }
     }
 
     /// How many requests a server that counts them itself has had.
     pub(crate) fn requests(&self) -> Option<u64> {
-        if !self.is_mock() {
+        if self.kind == Kind::Radicale {
             return None;
         }
         let state: Value = serde_json::from_slice(&self.ask("GET", "/_control/state", "", b"")).unwrap();
@@ -187,6 +235,33 @@ pub(crate) fn serve_mock(contacts: usize) {
         let told = json!({
             "address": host(server.url()), "photos": host(server.photo_url()), "user": device.user(),
             "password": device.password(),
+        });
+        println!("{told}");
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
+            .await
+            .unwrap()
+            .unwrap();
+    });
+}
+
+/// The mock Google as a process of its own, until nobody listens any more.
+pub(crate) fn serve_google(contacts: usize) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let settings = google::Settings { clock: Clock::System, ..google::Settings::without_quotas() };
+        let server = Google::start(settings).await.unwrap();
+        let account = server.first_account().unwrap();
+        // Some that are made up are groups, or could not be stored: a few more, and then exactly so many.
+        let names = account.seed(20_261_121, contacts + contacts / 5 + 50);
+        account.delete_many(names.iter().skip(contacts).map(String::as_str));
+        assert_eq!(account.len(), contacts);
+        let plain = |name: &&String| account.person(name).is_some_and(|person| person.get("biographies").is_none());
+        let changeable: Vec<&String> = names[..contacts].iter().filter(plain).collect();
+        let changeable = &changeable[..changeable.len().min(super::half_a_percent(contacts) * 2)];
+        let at = server.endpoints();
+        let told = json!({
+            "address": at.people.trim_start_matches("http://"), "userinfo": at.userinfo, "user": account.email(),
+            "token": account.access_token(&["contacts", "openid", "email"]), "names": changeable,
         });
         println!("{told}");
         tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))

@@ -52,7 +52,7 @@ pub(crate) const ICLOUD: &str = "ann@icloud.com";
 pub(crate) const USER: &str = "ann@example.com";
 pub(crate) const OTHER: &str = "bob@example.com";
 const PASSWORD: &str = "abcd-efgh-ijkl-mnop";
-const CLIENT: (&str, &str) = ("mock-desktop.apps.googleusercontent.com", "mock-desktop-secret");
+pub(crate) const CLIENT: (&str, &str) = ("mock-desktop.apps.googleusercontent.com", "mock-desktop-secret");
 /// What no file, log or answer may hold: tokens of either kind, our client's secret, a password.
 const SECRETS: [&str; 4] = ["ya29.", "1//0", CLIENT.1, PASSWORD];
 /// A minute and a day in milliseconds.
@@ -235,16 +235,7 @@ impl Lab {
     pub(crate) fn sent(&self, address: &str, user: &str, more: &[&str]) -> (Child, Url, String) {
         let args = [&["account", "add", address, "--user", user, "--json"], more].concat();
         let mut child = self.command(&args).stdin(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        let mut lines = BufReader::new(child.stderr.as_mut().unwrap());
-        let url = loop {
-            let before = said.len();
-            assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
-            let line = said[before..].trim();
-            if line.contains("/o/oauth2/v2/auth?") {
-                break Url::parse(line).unwrap();
-            }
-        };
+        let (url, said) = sent_to(&mut child);
         (child, url, said)
     }
 
@@ -403,6 +394,20 @@ pub(crate) fn ended(mut child: Child, mut err: String) -> Ran {
     err += &String::from_utf8_lossy(&output.stderr);
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     Ran { code: output.status.code().unwrap_or(-1), out, err }
+}
+
+/// Where a command that adds an account sends its user, and all that it said until then.
+pub(crate) fn sent_to(child: &mut Child) -> (Url, String) {
+    let mut said = String::new();
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap());
+    loop {
+        let before = said.len();
+        assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+        let line = said[before..].trim();
+        if line.contains("/o/oauth2/v2/auth?") {
+            return (Url::parse(line).unwrap(), said);
+        }
+    }
 }
 
 /// What a browser gets from that address, heads and all.

@@ -185,3 +185,67 @@ async fn writes_that_show_late_are_neither_echoed_nor_doubled_nor_taken_back() {
         lab.assert_quiet();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_made_that_is_not_needed() {
+    let lab = Lab::new().await;
+    let ann = lab.ann();
+    let names = ann.fill(2_500);
+    lab.signs_in(ANN, USER, &[]).json();
+    lab.cli(&["preview", ANN]).json();
+    ann.expire_tokens();
+    lab.fresh_token();
+    // 2,500 contacts are three pages. No label is chosen, so that labels are not asked for; and since whoever listens
+    // to a full listing must know that it is still the same mailbox, that is asked.
+    let mark = lab.google.mark();
+    let tally = lab.cli(&["account", "start", ANN, "--yes"]).json()["tally"].clone();
+    assert_eq!(tally["here"]["added"], 2_500, "{tally}");
+    let paths = lab.paths(mark);
+    let pages = paths.iter().filter(|path| path.ends_with("/people/me/connections")).count();
+    assert!(pages <= 5 && paths.len() <= pages + 2, "{paths:?}");
+    lab.assert_quiet();
+    // What is edited here goes in as few batches as there are kinds of changes, 200 at a time; what is edited there comes
+    // with the one listing.
+    for name in names.iter().take(10) {
+        ann.edit(name, &json!({"nicknames": [{"value": "There"}]})).unwrap();
+    }
+    let people = lab.people();
+    for person in people.iter().rev().take(10) {
+        lab.cli(&["people", "edit", person["person"]["id"].as_str().unwrap(), "--note", "here"]).json();
+    }
+    lab.fresh_token();
+    let mark = lab.google.mark();
+    let tally = lab.refresh();
+    assert_eq!((&tally["here"]["updated"], &tally["there"]["updated"]), (&json!(10), &json!(10)), "{tally}");
+    assert_eq!(lab.since(mark), (2, 10), "{:?}", lab.paths(mark));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_same_list_there_that_is_not_shown_yet_is_not_overwritten() {
+    let lab = Lab::with(|settings| settings.reads.propagation = 120_000).await;
+    let ann = lab.ann();
+    let robin = ann.add(&contact("Robin", None)).unwrap();
+    lab.later(5 * MINUTE);
+    lab.connect(&[]);
+    lab.later(15 * MINUTE);
+    lab.refresh();
+    // Both sides add a number; Google's listing does not show theirs for two minutes.
+    ann.edit(&robin, &json!({"phoneNumbers": [{"value": "+1 212 555 0101", "type": "home"}]})).unwrap();
+    lab.edit("Robin Example", &["--phone", "mobile=+1 212 555 0102"]);
+    let mark = lab.google.mark();
+    lab.refresh();
+    let refused = lab.google.ask(|journal| {
+        let update = |path: &str| path.ends_with(":batchUpdateContacts") || path.contains(":updateContact");
+        journal.since(mark).filter(|record| update(&record.path) && record.status == Some(400)).count()
+    });
+    assert_eq!(refused, 1, "the version that we knew was an old one: {:?}", lab.paths(mark));
+    let phones = |text: &str| text.contains("555 0101") && text.contains("555 0102");
+    for minutes in [0, 1, 5, 20] {
+        lab.later(minutes * MINUTE);
+        lab.refresh();
+        let there = ann.person(&robin).unwrap()["phoneNumbers"].to_string();
+        assert!(phones(&there), "{minutes}: {there}");
+    }
+    assert!(phones(&lab.person("Robin Example").1["phones"].to_string()));
+    lab.assert_quiet();
+}

@@ -1,8 +1,9 @@
 //! One person in several address books: Ann's at Google and at iCloud, and Bob's at Google.
 
+use mock_providers::faults::{Fault, Faults, Match};
 use serde_json::{Value, json};
 
-use crate::lab::{ANN, BOB, ICLOUD, Lab, OTHER, contact, nothing};
+use crate::lab::{ANN, BOB, ICLOUD, Lab, MINUTE, OTHER, contact, nothing};
 
 /// How many rounds of syncs all books may need until nothing moves any more.
 const ROUNDS: usize = 4;
@@ -100,4 +101,44 @@ async fn one_person_in_the_books_of_two_users() {
     bob.delete(&his).unwrap();
     settle(&lab, &[BOB, ANN]);
     assert_eq!((lab.people().len(), ann.len(), bob.len()), (1, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_fails_after_its_contact_was_made_is_sent_again() {
+    let says = Fault::Says {
+        status: 403,
+        name: "PERMISSION_DENIED".to_owned(),
+        reason: None,
+        message: "The caller does not have permission".to_owned(),
+    };
+    for fault in [Fault::HtmlStatus(502), Fault::CutBefore, Fault::CutAfter, says.clone()] {
+        let lab = Lab::new().await;
+        let (ann, device) = (lab.ann(), lab.device());
+        let (uid, more) = ("kim", "PHOTO;ENCODING=b;TYPE=JPEG:/9j/4AAQSkZJRgABAQAAAQABAAD/2Q==\r\n");
+        device.add(format!(
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}\r\nN:Example;Kim;;;\r\nFN:Kim Example\r\n{more}END:VCARD\r\n"
+        ));
+        lab.connect_icloud();
+        let before = device.text(&device.find("kim")[0]).unwrap();
+        lab.google.faults(|faults| faults.times(20, Match::default().path("updateContactPhoto"), fault.clone()));
+        let tally = lab.connect(&[]);
+        assert_eq!((ann.len(), &tally["there"]["added"]), (1, &json!(1)), "{fault:?}");
+        let name = ann.names().remove(0);
+        if fault == says {
+            assert_eq!(tally["failed"], 1, "{tally}");
+            let why = lab.plain(&["why", &lab.person("Kim Example").0]).out;
+            assert!(why.contains("Google does not let"), "{why}");
+        }
+        lab.google.faults(Faults::heal);
+        for _ in 0..3 {
+            lab.later(11 * MINUTE);
+            lab.cli(&["refresh", ANN, "--wait"]);
+        }
+        assert!(ann.photo(&name).is_some(), "{fault:?}");
+        settle(&lab, &[ANN, ICLOUD]);
+        assert_eq!((ann.len(), lab.people().len()), (1, 1), "{fault:?}");
+        assert_eq!(device.text(&device.find("kim")[0]).unwrap(), before, "{fault:?}: what it had, it has");
+        assert_eq!(lab.cli(&["conflicts", "list"]).json(), json!([]), "{fault:?}");
+        lab.assert_quiet();
+    }
 }

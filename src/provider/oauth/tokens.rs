@@ -3,6 +3,7 @@
 //! Owns: that there is one fetch at a time for all who wait, that a rotated refresh token is stored before anything is done
 //! with what came along with it, and what of a token is still good. Must not: keep a refresh token longer than one request.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -82,6 +83,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     access: Option<Access>,
+    /// What the issuer said at the last fetch that it allows.
+    allows: Option<BTreeSet<String>>,
     /// A rotated grant that could not be stored yet, and the one it came from.
     unsaved: Option<(Secret, Secret)>,
     /// What the last fetch came to, for those who waited for it.
@@ -119,6 +122,16 @@ impl Tokens {
     /// The account's grant is that one now: tokens of another consent are not handed out any more.
     pub fn granted(&self, grant: &Grant) {
         *self.0.holds() = Some(grant.id());
+    }
+
+    /// Fetches a token anew, whatever is still good, and tells what the issuer says that it allows; `None` = it doesn't say.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub async fn renew(&self) -> Result<Option<BTreeSet<String>>, ProviderError> {
+        self.0.state.lock().await.access = None;
+        self.token().await?;
+        Ok(self.0.state.lock().await.allows.clone())
     }
 }
 
@@ -198,6 +211,7 @@ impl Inner {
             let margin = MARGIN.min(given.lifetime / 10);
             let until = self.world.now().plus(given.lifetime.saturating_sub(margin));
             *self.holds() = Some(grant.id());
+            state.allows = given.scopes;
             state.access = Some(Access { token: given.access.clone(), until, of: grant.id() });
             return Ok(given.access);
         }

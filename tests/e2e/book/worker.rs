@@ -17,13 +17,16 @@ use contactd::crm::person::{Person, PersonState};
 use contactd::crm::users::User;
 use contactd::engine::{Engine, Options};
 use contactd::ids::{AccountId, PersonId, Revision, UserId};
-use contactd::provider::Provider as _;
+use contactd::provider::Provider;
 use contactd::provider::carddav::Carddav;
 use contactd::provider::carddav::settings::{CarddavSettings, Flavour, GroupMode};
 use contactd::provider::dns::{DnsError, Mx, Resolver, Srv};
+use contactd::provider::google::Google;
+use contactd::provider::google::settings::GoogleSettings;
 use contactd::provider::http::address::AddressPolicy;
 use contactd::provider::http::gate::{Gate, Pace};
 use contactd::provider::http::{Http, HttpSettings};
+use contactd::provider::oauth::tokens::Once;
 use contactd::secret::Secret;
 use contactd::store::sql::SqlStore;
 use contactd::store::sqlite::Sqlite;
@@ -51,6 +54,15 @@ pub(crate) struct Place {
     /// Hosts that may have the password besides the one in `url`.
     #[serde(default)]
     pub trust: Vec<String>,
+    /// Who says whose account it is, where the server is Google or plays it; the password is then an access token.
+    #[serde(default)]
+    pub userinfo: Option<String>,
+}
+
+/// How the account is reached.
+enum Way {
+    Dav(CarddavSettings),
+    Google(GoogleSettings),
 }
 
 /// What can be asked for, one line each; each gets one line as its answer.
@@ -110,7 +122,7 @@ struct Worker {
     engine: Engine,
     user: UserId,
     account: AccountId,
-    dav: CarddavSettings,
+    way: Way,
     password: Secret,
     http: Http,
     gate: Arc<Gate>,
@@ -122,7 +134,7 @@ impl Worker {
         let store = Arc::new(SqlStore::open(Sqlite::open(&place.store).unwrap()).await.unwrap());
         let addresses = AddressPolicy { allow_private: true, ..AddressPolicy::default() };
         let http = HttpSettings { addresses, patience: Duration::from_secs(120), ..HttpSettings::default() };
-        let dav = CarddavSettings {
+        let dav = || CarddavSettings {
             url: place.url.clone(),
             user: place.user.clone(),
             flavour: if place.icloud { Flavour::ICloud } else { Flavour::Generic },
@@ -131,12 +143,22 @@ impl Worker {
             plain_loopback: true,
             ..CarddavSettings::default()
         };
+        // Google's quota is nothing of ours to measure, nor is there one at a server that plays Google.
+        let google = |userinfo: &String| GoogleSettings {
+            address: place.user.clone(),
+            base: place.url.clone(),
+            userinfo: userinfo.clone(),
+            plain_loopback: true,
+            write_gap: Some(0),
+            ..GoogleSettings::default()
+        };
+        let way = place.userinfo.as_ref().map_or_else(|| Way::Dav(dav()), |userinfo| Way::Google(google(userinfo)));
         let mut worker = Self {
             engine: Engine::new(Arc::clone(&store) as Arc<dyn Store>, Arc::new(System), "book", Options::default()),
             store,
             user: new_id(&System),
             account: new_id(&System),
-            dav,
+            way,
             password: Secret::from(place.password.as_str()),
             http: Http::new(http, Arc::new(System)).unwrap(),
             gate: Arc::new(Gate::new(Pace::FREE)),
@@ -151,9 +173,9 @@ impl Worker {
             (self.user, self.account) = (known.user, known.id);
             return;
         }
-        let dav = self.adapter();
-        let mailbox = dav.check().await.unwrap();
-        self.dav = dav.settings();
+        let provider = self.adapter();
+        let mailbox = provider.check().await.unwrap();
+        self.keep(&*provider);
         let user = User {
             id: self.user,
             name: "Jane".to_owned(),
@@ -168,7 +190,7 @@ impl Worker {
         let account = Account {
             id: self.account,
             user: self.user,
-            provider: "carddav".to_owned(),
+            provider: if matches!(self.way, Way::Google(_)) { "google" } else { "carddav" }.to_owned(),
             tenant: mailbox.tenant,
             subject: mailbox.subject,
             address: address.to_owned(),
@@ -182,9 +204,23 @@ impl Worker {
         self.commit(Vec::new(), vec![Change::PutUser(user), Change::PutAccount(Box::new(account))], Vec::new()).await;
     }
 
-    fn adapter(&self) -> Carddav {
-        let (http, gate) = (self.http.clone(), Arc::clone(&self.gate));
-        Carddav::new(self.dav.clone(), self.password.clone(), http, gate, Arc::new(NoDns), Arc::new(System))
+    fn adapter(&self) -> Box<dyn Provider> {
+        let (http, gate, password) = (self.http.clone(), Arc::clone(&self.gate), self.password.clone());
+        match &self.way {
+            Way::Dav(dav) => {
+                Box::new(Carddav::new(dav.clone(), password, http, gate, Arc::new(NoDns), Arc::new(System)))
+            }
+            Way::Google(google) => {
+                Box::new(Google::new(google.clone(), Arc::new(Once(password)), http, gate, Arc::new(System)))
+            }
+        }
+    }
+
+    /// What the adapter has found is not looked for again.
+    fn keep(&mut self, provider: &dyn Provider) {
+        if let (Way::Dav(dav), Some(learnt)) = (&mut self.way, provider.learnt()) {
+            *dav = serde_json::from_value(learnt).unwrap();
+        }
     }
 
     async fn answer(&mut self, ask: Ask) -> Value {
@@ -200,9 +236,9 @@ impl Worker {
     async fn sync(&mut self) -> Value {
         forget_peak();
         let (begun, cpu) = (Instant::now(), cpu_nanos());
-        let dav = self.adapter();
-        let done = self.engine.sync(self.account, &dav, "schedule").await;
-        self.dav = dav.settings();
+        let provider = self.adapter();
+        let done = self.engine.sync(self.account, &*provider, "schedule").await;
+        self.keep(&*provider);
         let (cpu_ms, wall_ms) = (millis(cpu_nanos() - cpu), millis(begun.elapsed().as_nanos()));
         let mut answer =
             json!({ "cpu_ms": cpu_ms, "wall_ms": wall_ms, "peak_kb": peak_kb(), "cpu_whole_ms": millis(cpu_nanos()) });

@@ -39,15 +39,26 @@ impl Run<'_> {
             };
             let record = record.clone();
             let (photo, mask) = (write.photo.as_ref(), FieldSet::all());
-            if self.too_late(n) || wanted(card, mask, None, photo) == Picture::Keep {
+            if wanted(card, mask, None, photo) == Picture::Keep {
+                continue;
+            }
+            if self.too_late(n) {
+                self.end(n, without_picture(record, None));
                 continue;
             }
             match self.picture(n, &record.at, card, mask, None, photo).await {
                 Pictures::Now(Some(now)) => self.end(n, Outcome::Stored(*now)),
                 // Its etag has moved on.
                 Pictures::Now(None) => self.end(n, Outcome::Landed(RemoteRef { etag: None, ..record.at })),
-                // It is there without its picture.
-                Pictures::NotKept | Pictures::End => self.end(n, Outcome::Stored(record)),
+                // It is there without its picture, and will be.
+                Pictures::NotKept => self.end(n, Outcome::Stored(record)),
+                Pictures::End => {
+                    let why = match self.outcomes[n].take() {
+                        Some(Outcome::Refused(why)) => Some(why),
+                        _ => None,
+                    };
+                    self.end(n, without_picture(record, why));
+                }
             }
         }
     }
@@ -148,6 +159,13 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// It was created, and its picture is still to be sent.
+fn without_picture(record: RemoteRecord, why: Option<String>) -> Outcome {
+    let mut lacks = FieldSet::NONE;
+    lacks.insert(Field::Photo);
+    Outcome::Partly { record, lacks, why }
 }
 
 /// What is to be done about the picture.
