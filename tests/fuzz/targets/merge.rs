@@ -30,6 +30,14 @@ fn card(bytes: &mut impl Iterator<Item = u8>) -> Card {
     card
 }
 
+/// The card with its lists in one order: which of two elements stands first is nobody's edit, and isn't synced.
+fn sorted(card: &Card) -> Card {
+    let mut sorted = card.clone();
+    sorted.emails.sort();
+    sorted.phones.sort();
+    sorted
+}
+
 fuzz_target!(|raw: &[u8]| {
     let mut bytes = raw.iter().copied();
     let most = bytes.next().unwrap_or(0) % 4;
@@ -46,10 +54,10 @@ fuzz_target!(|raw: &[u8]| {
     let merged = merge(&shared, &ours, &theirs, &rules);
     if most == 0 {
         if ours == base {
-            assert_eq!(merged.ours, theirs, "only they changed something");
+            assert_eq!(sorted(&merged.ours), sorted(&theirs), "only they changed something");
         }
         if theirs == base {
-            assert_eq!(merged.ours, ours, "only we changed something");
+            assert_eq!(sorted(&merged.ours), sorted(&ours), "only we changed something");
         }
     }
     // Where the provider takes what it is sent, the next merge has nothing to do.
