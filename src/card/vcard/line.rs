@@ -28,7 +28,7 @@ pub struct Lines<'a> {
     pub head: &'a [u8],
     /// Its lines.
     pub lines: Vec<Line<'a>>,
-    /// Its `END` and all that follows; empty if it has none.
+    /// Its `END` and all that follows, or a card within that never ends; empty if there is neither.
     pub tail: &'a [u8],
 }
 
@@ -64,12 +64,19 @@ impl<'a> Lines<'a> {
         let mut lines: Vec<Line<'a>> = Vec::with_capacity(32);
         let mut version = None;
         let mut nested = 0_usize;
+        // Where the outermost of the cards within began, and after how many lines.
+        let mut opened = (0, bytes);
         let mut tail: &[u8] = &[];
         let mut behind: &[u8] = &[];
         while !rest.is_empty() {
             let (line, after) = Line::take(rest);
             match line.prop {
-                Prop::Begin => nested += 1,
+                Prop::Begin => {
+                    if nested == 0 {
+                        opened = (lines.len(), rest);
+                    }
+                    nested += 1;
+                }
                 Prop::End if nested == 0 => {
                     tail = rest;
                     behind = after;
@@ -93,6 +100,12 @@ impl<'a> Lines<'a> {
             } else {
                 lines.push(line);
             }
+        }
+        if nested > 0 {
+            // What was put in now would be put into that one.
+            let (count, at) = opened;
+            lines.truncate(count);
+            tail = at;
         }
         Ok((Self { version: version.unwrap_or(Version::V3), head, lines, tail }, behind))
     }

@@ -458,3 +458,18 @@ fn a_name_that_is_put_there_is_no_news() {
         }
     }
 }
+
+/// A card that was cut short, and another one behind it: what is new goes into the first, not into the second.
+#[test]
+fn a_card_that_does_not_end_can_be_edited() {
+    let half = "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n";
+    for rest in
+        ["BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bob\r\nEND:VCARD\r\n", "BEGIN:VCARD\r\nX-A:1", "NOTE:a\r\nBEGIN:VCARD\r\n"]
+    {
+        let raw = format!("{half}{rest}");
+        let wanted = Card { note: Some("likes tea".into()), ..Card::default() };
+        let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+        let card = parse(&edited).card;
+        assert_eq!((card.note.as_deref(), card.display.as_deref()), (Some("likes tea"), Some("Ann Lee")), "{rest}");
+    }
+}
