@@ -89,16 +89,20 @@ impl<'a> Lines<'a> {
             rest = after;
             if nested > 0 || matches!(line.prop, Prop::Begin | Prop::End) {
                 lines.push(Line { prop: Prop::Other, parsed: None, ..line });
-            } else if line.parsed.is_none() && lines.last().is_some_and(Line::is_base64) {
-                // A base64 value without the blanks that mark continuations (2.1 writers).
-                if let Some(last) = lines.last_mut() {
+                continue;
+            }
+            match lines.last_mut().filter(|_| line.parsed.is_none()) {
+                // What is left of a line after its soft line breaks: it goes where that line goes, or whatever stands in its
+                // place would be continued by it. And a base64 value without the blanks that mark continuations (2.1 writers).
+                Some(last) if line.is_rest() || last.is_base64() => {
                     let end = last.raw.len() + line.raw.len();
                     let from = bytes.len() - rest.len() - end;
                     last.raw = &bytes[from..from + end];
-                    last.value.to_mut().extend_from_slice(line.raw.trim_ascii());
+                    if last.is_base64() {
+                        last.value.to_mut().extend_from_slice(line.raw.trim_ascii());
+                    }
                 }
-            } else {
-                lines.push(line);
+                _ => lines.push(line),
             }
         }
         if nested > 0 {
@@ -164,6 +168,11 @@ impl<'a> Line<'a> {
     /// The group in front of the name: `item1`.
     pub fn group(&self) -> Option<&str> {
         self.parsed.as_ref().and_then(VcardLine::group)
+    }
+
+    /// Whether it would be read as the continuation of whatever stands in front of it.
+    pub fn is_rest(&self) -> bool {
+        self.raw.starts_with(b" ") || self.raw.starts_with(b"\t")
     }
 
     /// Whether it is a property at all.

@@ -62,6 +62,12 @@ impl<'r, 'a> Sheet<'r, 'a> {
             || self.behind.iter().any(|drafts| !drafts.is_empty())
     }
 
+    /// Whether anything but the line itself will stand in its place.
+    fn is_touched(&self, at: usize) -> bool {
+        let Fate { goes, becomes } = &self.fates[at];
+        *goes || becomes.is_some() || !self.behind[at].is_empty()
+    }
+
     /// The line as a draft, to be changed.
     pub(super) fn draft(&mut self, at: usize) -> &mut Draft {
         let line = &self.lines.lines[at];
@@ -166,6 +172,10 @@ impl<'r, 'a> Sheet<'r, 'a> {
             match &self.fates[at] {
                 Fate { goes: true, .. } => {}
                 Fate { becomes: Some(draft), .. } => draft.push_to(&mut out),
+                // Behind another line than before, blanks in front would make it that line's continuation.
+                Fate { becomes: None, .. } if line.is_rest() && at > 0 && self.is_touched(at - 1) => {
+                    keep(&mut out, line.raw.trim_ascii_start());
+                }
                 Fate { becomes: None, .. } => keep(&mut out, line.raw),
             }
             self.behind[at].iter().for_each(|draft| draft.push_to(&mut out));

@@ -451,7 +451,7 @@ fn a_name_that_is_put_there_is_no_news() {
         assert_eq!(parse(&edited).card, wanted);
         assert!(String::from_utf8_lossy(&edited).contains(&format!("\r\nFN:{written}\r\n")), "{lines}");
         // What it was made of may change: who is called so goes on being called so.
-        wanted.phones = vec![crate::card::Item::<String>::new("+1 555-0199")];
+        wanted.phones = vec![Item::<String>::new("+1 555-0199")];
         for raw in [raw.clone().into_bytes(), with_shown(raw.as_bytes(), "FN:\r\n"), edited] {
             let edited = edit(&raw, &wanted, set(&[Field::Phones, Field::Note]), None, None).unwrap();
             assert_eq!(parse(&edited).card, wanted, "{lines}");
@@ -471,5 +471,22 @@ fn a_card_that_does_not_end_can_be_edited() {
         let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
         let card = parse(&edited).card;
         assert_eq!((card.note.as_deref(), card.display.as_deref()), (Some("likes tea"), Some("Ann Lee")), "{rest}");
+    }
+}
+
+/// What follows a soft line break too many is no property, and must not continue the line that is written in its place.
+#[test]
+fn the_rest_of_a_line_goes_with_it() {
+    let head = "BEGIN:VCARD\r\nVERSION:2.1\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n";
+    for rest in [" third\r\n", "\tthird\r\n", " TEL:+1 555-0102\r\n", " \r\n", ""] {
+        let raw = format!(
+            "{head}NOTE;ENCODING=QUOTED-PRINTABLE:first=\r\n second\r\n{rest}EMAIL:ann@example.com\r\nEND:VCARD\r\n"
+        );
+        let before = parse(raw.as_bytes()).card;
+        for note in [Some("call back"), None] {
+            let wanted = Card { note: note.map(str::to_owned), ..before.clone() };
+            let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+            assert_eq!(parse(&edited).card, wanted, "{}", String::from_utf8_lossy(&edited));
+        }
     }
 }
