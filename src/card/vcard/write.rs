@@ -48,9 +48,10 @@ impl Draft {
         }
         line.push(':');
         line.push_str(&self.value);
+        // As it will be read: another parameter may have the same value.
         let quoted = |param: &String| {
-            let value = param.split_once('=').map_or(param.as_str(), |(_, value)| value);
-            value.eq_ignore_ascii_case("QUOTED-PRINTABLE")
+            let (name, value) = param.split_once('=').unwrap_or(("ENCODING", param.as_str()));
+            name.eq_ignore_ascii_case("ENCODING") && value.eq_ignore_ascii_case("QUOTED-PRINTABLE")
         };
         if self.params.iter().any(quoted) {
             push_soft(out, &line);

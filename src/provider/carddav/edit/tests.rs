@@ -490,3 +490,12 @@ fn the_rest_of_a_line_goes_with_it() {
         }
     }
 }
+
+#[test]
+fn a_parameter_that_only_looks_like_an_encoding_breaks_no_lines() {
+    let long = "L".repeat(70);
+    let raw = format!("BEGIN:VCARD\r\nVERSION:2.1\r\nFN:x\r\nNOTE;X-{long}=QUOTED-PRINTABLE:a\r\nEND:VCARD\r\n");
+    let wanted = Card { note: Some("call back".into()), ..Card::default() };
+    let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+    assert_eq!(parse(&edited).card.note, wanted.note, "{}", String::from_utf8_lossy(&edited));
+}
