@@ -181,8 +181,12 @@ impl<'r, 'a> Sheet<'r, 'a> {
             self.behind[at].iter().for_each(|draft| draft.push_to(&mut out));
         }
         self.last.iter().for_each(|draft| draft.push_to(&mut out));
+        let touched = !self.last.is_empty() || self.fates.len().checked_sub(1).is_some_and(|at| self.is_touched(at));
         if self.lines.tail.is_empty() {
             out.extend_from_slice(b"END:VCARD\r\n");
+        } else if touched {
+            // As with lines: blanks in front would make it continue what is new.
+            push_crlf(&mut out, self.lines.tail.trim_ascii_start());
         } else {
             push_crlf(&mut out, self.lines.tail);
         }

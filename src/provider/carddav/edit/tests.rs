@@ -489,6 +489,12 @@ fn the_rest_of_a_line_goes_with_it() {
             assert_eq!(parse(&edited).card, wanted, "{}", String::from_utf8_lossy(&edited));
         }
     }
+    for end in [" END:VCARD\r\n", " BEGIN:VCARD\r\nX-A:1\r\n"] {
+        let raw = format!("{head}NOTE;ENCODING=QUOTED-PRINTABLE:first=\r\n second\r\n{end}");
+        let wanted = Card { emails: vec![Item::<String>::new("ann@example.com")], ..parse(raw.as_bytes()).card };
+        let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Emails]), None, None).unwrap();
+        assert_eq!(parse(&edited).card, wanted, "{}", String::from_utf8_lossy(&edited));
+    }
 }
 
 #[test]
