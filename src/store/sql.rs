@@ -10,6 +10,7 @@ mod check;
 mod commit;
 mod dashboard;
 mod derive;
+mod find;
 mod in_sync;
 mod log;
 mod mark;

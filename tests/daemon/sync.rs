@@ -353,3 +353,46 @@ async fn over_tcp_there_is_health_and_nothing_else() {
     assert!(metrics.contains("contactd_account_active{account=") && !metrics.contains("ann@"), "{metrics}");
     assert!(get("/api/v1/status").starts_with("HTTP/1.1 404"));
 }
+
+/// A card must have an `FN`, and some have none: what we write there is nothing that anybody has said.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_name_gets_none_by_an_edit() {
+    let app = TestApp::new().await;
+    let device = app.device(ICLOUD);
+    let nameless = |uid: &str, more: &str| {
+        device.add(format!("BEGIN:VCARD\r\nVERSION:3.0\r\nN:;;;;\r\n{more}\r\nUID:{uid}\r\nEND:VCARD\r\n"));
+    };
+    nameless("phone", "TEL;type=CELL:+1 212 555 0101");
+    nameless("mail", "EMAIL:ann@example.com");
+    nameless("company", "ORG:Example Inc;");
+    nameless("place", "ADR:;;1 Main St;Example Town;;;");
+    nameless("empty", "FN:\r\nADR:;;2 Main St;Example Town;;;");
+    app.connect(ICLOUD, &[]);
+    let cards = || {
+        let mut cards: Vec<serde_json::Value> =
+            app.people().into_iter().map(|mut person| person["person"]["card"].take()).collect();
+        cards.iter_mut().for_each(|card| card["note"] = serde_json::Value::Null);
+        cards.sort_by_key(ToString::to_string);
+        cards
+    };
+    let before = cards();
+    assert_eq!(before.len(), 5, "{before:?}");
+    assert_eq!(before.iter().filter(|card| card["display"].is_null()).count(), 2, "{before:?}");
+    for person in app.people() {
+        app.cli(&["people", "edit", person["person"]["id"].as_str().unwrap(), "--note", "likes tea"]).json();
+    }
+    let tally = app.refresh(ICLOUD);
+    assert_eq!(tally["there"]["updated"], 5, "{tally}");
+    for uid in ["phone", "mail", "company", "place"] {
+        let text = device.text(&device.find(uid)[0]).unwrap();
+        assert!(text.contains("likes tea") && text.contains("\r\nFN:") && !text.contains("FN:\r\n"), "{text}");
+    }
+    // The echo, and another listing from the start, show nobody anything new.
+    for _ in 0..2 {
+        let tally = app.refresh(ICLOUD);
+        assert_eq!((&tally["here"]["updated"], &tally["there"]["updated"]), (&0.into(), &0.into()), "{tally}");
+        assert_eq!(cards(), before);
+        device.expire_tokens();
+    }
+    assert_eq!(app.cli(&["verify", ICLOUD]).json()["differences"], serde_json::json!([]));
+}

@@ -453,6 +453,25 @@ async fn agree(db: &Db, round: u64, directory: &Directory, people: &[Person]) ->
         let may = |one: &&Person| decide(viewer, item(one), directory).allows();
         let expected: Vec<PersonId> = people.iter().filter(may).map(|one| one.id).collect();
         prop_assert_eq!(&seen, &expected, "user {}", viewer);
+        // The same by a word that all have: once enough have it, by the places where the user may find somebody.
+        let (mut found, mut after) = (Vec::new(), from);
+        loop {
+            let query = PersonQuery { text: Some("an".into()), after: Some(after), limit: 3, ..query.clone() };
+            let page = db.store.people(&query).await.unwrap();
+            found.extend(page.iter().map(|one| one.id));
+            match page.last() {
+                Some(last) if page.len() == 3 => after = last.id,
+                _ => break,
+            }
+        }
+        prop_assert_eq!(&found, &expected, "user {}", viewer);
+        for owner in (1..4).map(usr) {
+            let query = PersonQuery { text: Some("an".into()), owner: Some(owner), ..query.clone() };
+            let found: Vec<PersonId> = db.store.people(&query).await.unwrap().iter().map(|one| one.id).collect();
+            let owned = |one: &&Person| one.owner == owner && expected.contains(&one.id);
+            let expected: Vec<PersonId> = people.iter().filter(owned).map(|one| one.id).collect();
+            prop_assert_eq!(found, expected, "of {} for {}", owner, viewer);
+        }
         for one in people.iter().take(3) {
             let mut asked = commit([]);
             asked.expect.push(Expect::Access(viewer, one.id));

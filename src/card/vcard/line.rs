@@ -28,7 +28,7 @@ pub struct Lines<'a> {
     pub head: &'a [u8],
     /// Its lines.
     pub lines: Vec<Line<'a>>,
-    /// Its `END` and all that follows; empty if it has none.
+    /// Its `END` and all that follows, or a card within that never ends; empty if there is neither.
     pub tail: &'a [u8],
 }
 
@@ -64,12 +64,19 @@ impl<'a> Lines<'a> {
         let mut lines: Vec<Line<'a>> = Vec::with_capacity(32);
         let mut version = None;
         let mut nested = 0_usize;
+        // Where the outermost of the cards within began, and after how many lines.
+        let mut opened = (0, bytes);
         let mut tail: &[u8] = &[];
         let mut behind: &[u8] = &[];
         while !rest.is_empty() {
             let (line, after) = Line::take(rest);
             match line.prop {
-                Prop::Begin => nested += 1,
+                Prop::Begin => {
+                    if nested == 0 {
+                        opened = (lines.len(), rest);
+                    }
+                    nested += 1;
+                }
                 Prop::End if nested == 0 => {
                     tail = rest;
                     behind = after;
@@ -82,17 +89,27 @@ impl<'a> Lines<'a> {
             rest = after;
             if nested > 0 || matches!(line.prop, Prop::Begin | Prop::End) {
                 lines.push(Line { prop: Prop::Other, parsed: None, ..line });
-            } else if line.parsed.is_none() && lines.last().is_some_and(Line::is_base64) {
-                // A base64 value without the blanks that mark continuations (2.1 writers).
-                if let Some(last) = lines.last_mut() {
+                continue;
+            }
+            match lines.last_mut().filter(|_| line.parsed.is_none()) {
+                // What is left of a line after its soft line breaks: it goes where that line goes, or whatever stands in its
+                // place would be continued by it. And a base64 value without the blanks that mark continuations (2.1 writers).
+                Some(last) if line.is_rest() || last.is_base64() => {
                     let end = last.raw.len() + line.raw.len();
                     let from = bytes.len() - rest.len() - end;
                     last.raw = &bytes[from..from + end];
-                    last.value.to_mut().extend_from_slice(line.raw.trim_ascii());
+                    if last.is_base64() {
+                        last.value.to_mut().extend_from_slice(line.raw.trim_ascii());
+                    }
                 }
-            } else {
-                lines.push(line);
+                _ => lines.push(line),
             }
+        }
+        if nested > 0 {
+            // What was put in now would be put into that one.
+            let (count, at) = opened;
+            lines.truncate(count);
+            tail = at;
         }
         Ok((Self { version: version.unwrap_or(Version::V3), head, lines, tail }, behind))
     }
@@ -151,6 +168,11 @@ impl<'a> Line<'a> {
     /// The group in front of the name: `item1`.
     pub fn group(&self) -> Option<&str> {
         self.parsed.as_ref().and_then(VcardLine::group)
+    }
+
+    /// Whether it would be read as the continuation of whatever stands in front of it.
+    pub fn is_rest(&self) -> bool {
+        self.raw.starts_with(b" ") || self.raw.starts_with(b"\t")
     }
 
     /// Whether it is a property at all.

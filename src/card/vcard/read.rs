@@ -8,8 +8,9 @@ use super::line::{Line, Lines, Version};
 use super::prop::Prop;
 use super::text::split;
 use super::values::{self, Picture};
+use super::write::UNNAMED;
 use crate::card::field::{Element, Field, FieldValue, Shape, Value};
-use crate::card::normalize::{key, tidy_label, tidy_value};
+use crate::card::normalize::{display_name, key, tidy_label, tidy_value};
 use crate::card::{Address, Card, Handle, Labels, Organization};
 
 /// A card as read.
@@ -66,6 +67,13 @@ fn fill(card: &mut Card, elements: impl Iterator<Item = (Field, Element)>) {
     }
     for (field, list) in Field::ALL.iter().zip(lists).filter(|(_, list)| !list.is_empty()) {
         card.set(*field, FieldValue::Many(list));
+    }
+    // A card without `FN`, which must have one, is called what everybody would call it: what is written there with the
+    // next edit is then no news. What we write for want of anything better has been said by nobody.
+    match card.display.as_deref() {
+        Some(UNNAMED) => card.display = None,
+        Some(_) => {}
+        None => card.display = display_name(card),
     }
 }
 

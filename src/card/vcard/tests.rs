@@ -136,7 +136,7 @@ pub(crate) fn cards() -> impl Strategy<Value = Card> {
         };
         tidy(&mut card);
         card.nicknames.sort_by_key(|item| !item.labels.is_empty() || item.preferred);
-        card.display = card.display.clone().or_else(|| display_name(&card)).or(Some("Unnamed".into()));
+        card.display = card.display.clone().or_else(|| display_name(&card));
         card
     })
 }
@@ -220,7 +220,6 @@ proptest! {
             card = Card::default();
         }
         let reading = parse(&write(&card, "u", None, Version::V2));
-        card.display = card.display.or(Some("Unnamed".into()));
         assert_same(&reading.card, &card);
     }
 
@@ -431,4 +430,29 @@ fn group_cards_are_what_apple_writes() {
     let reading = parse(&raw);
     assert!(reading.is_group);
     assert_eq!(reading.members, ["0EFC819A", "kontakt-12"]);
+}
+
+#[test]
+fn what_has_no_name_has_none_after_being_written() {
+    let card = Card { note: Some("likes tea".into()), ..Card::default() };
+    for version in [Version::V2, Version::V3, Version::V4] {
+        let raw = write(&card, "u", None, version);
+        assert!(String::from_utf8_lossy(&raw).contains("\r\nFN:Unnamed\r\n"), "FN is required");
+        assert_eq!(parse(&raw).card, card);
+    }
+    // One that somebody called so stays without a name; a name beside it is a name.
+    let named = card_of("N:Lee;Ann;;;\nFN:Unnamed");
+    assert_eq!((named.given.as_deref(), named.display.as_deref()), (Some("Ann"), None));
+}
+
+#[test]
+fn a_card_without_fn_is_called_what_everybody_would_call_it() {
+    for (lines, shown) in [
+        ("N:Lee;Ann;;;", Some("Ann Lee")),
+        ("FN:\nORG:Example Inc;", Some("Example Inc")),
+        ("FN: \nTEL:+1 555-0102", Some("+1 555-0102")),
+        ("NOTE:x", None),
+    ] {
+        assert_eq!(card_of(lines).display.as_deref(), shown, "{lines}");
+    }
 }

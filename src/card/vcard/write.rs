@@ -12,6 +12,9 @@ use crate::card::{Address, Card, Handle, Labels, Organization};
 /// Says who wrote a card. Short: a folded one makes iCloud refuse the card.
 const PRODID: &str = "-//contactd//contactd//EN";
 
+/// What stands in `FN`, which must not be empty, where nothing in a card could name it. Read as no name.
+pub const UNNAMED: &str = "Unnamed";
+
 /// A line to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -45,9 +48,10 @@ impl Draft {
         }
         line.push(':');
         line.push_str(&self.value);
+        // As it will be read: another parameter may have the same value.
         let quoted = |param: &String| {
-            let value = param.split_once('=').map_or(param.as_str(), |(_, value)| value);
-            value.eq_ignore_ascii_case("QUOTED-PRINTABLE")
+            let (name, value) = param.split_once('=').unwrap_or(("ENCODING", param.as_str()));
+            name.eq_ignore_ascii_case("ENCODING") && value.eq_ignore_ascii_case("QUOTED-PRINTABLE")
         };
         if self.params.iter().any(quoted) {
             push_soft(out, &line);
@@ -340,8 +344,13 @@ impl Writer {
 
     /// The `FN` line; derived where the card has none, since it must not be empty.
     pub fn shown(&self, card: &Card) -> Draft {
-        let shown = card.display.clone().or_else(|| display_name(card)).unwrap_or_else(|| "Unnamed".to_owned());
-        let encoded = Encoded::plain(escape(&shown, self.version)).for_version(self.version);
+        let derived = || display_name(card);
+        self.formatted(card.display.clone().or_else(derived).as_deref().unwrap_or(UNNAMED))
+    }
+
+    /// An `FN` line that says this.
+    pub fn formatted(&self, shown: &str) -> Draft {
+        let encoded = Encoded::plain(escape(shown, self.version)).for_version(self.version);
         Draft { group: None, name: "FN".into(), params: encoded.params, value: encoded.value }
     }
 

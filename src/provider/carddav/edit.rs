@@ -12,12 +12,12 @@ use std::collections::HashSet;
 
 use crate::card::Card;
 use crate::card::field::{Element, Field, FieldSet, FieldValue, Shape, Value};
-use crate::card::normalize::tidy;
+use crate::card::normalize::{display_name, tidy};
 use crate::card::vcard::line::Lines;
 use crate::card::vcard::prop::Prop;
 use crate::card::vcard::read::{Found, bare_uid};
 use crate::card::vcard::text::escape;
-use crate::card::vcard::write::{Draft, member_line};
+use crate::card::vcard::write::{Draft, UNNAMED, member_line};
 use crate::card::vcard::{self, Reading, Version};
 use crate::ids::Timestamp;
 use crate::provider::Blob;
@@ -193,6 +193,25 @@ impl Editor<'_, '_> {
         }
     }
 
+    /// A card without `FN`, or with an empty one, is called what the rest of it says: where the edit was not about the name
+    /// as shown, it goes on being called that.
+    fn keep_shown(&mut self) {
+        if !self.before.same(&self.target, Field::Display) || !self.found(Field::Display).is_empty() {
+            return;
+        }
+        let shown = self.target.display.as_deref();
+        match self.sheet.of(Prop::Fn).first().copied() {
+            Some(_) if display_name(&self.target).as_deref() == shown => {}
+            at => {
+                let draft = self.sheet.writer.formatted(shown.unwrap_or(UNNAMED));
+                match at {
+                    Some(at) => self.rewrite(at, draft.params, draft.value, &[]),
+                    None => self.sheet.insert(None, [draft]),
+                }
+            }
+        }
+    }
+
     /// Gives a line another value and the parameters that belong to it.
     fn rewrite(&mut self, at: usize, params: Vec<String>, value: String, gone: &[&str]) {
         let line = self.sheet.draft(at);
@@ -356,10 +375,7 @@ impl Editor<'_, '_> {
                 let draft = self.sheet.writer.name(&self.target);
                 self.sheet.insert(None, [draft]);
             }
-            if self.sheet.of(Prop::Fn).is_empty() && self.target.display.is_none() {
-                let draft = self.sheet.writer.shown(&self.target);
-                self.sheet.insert(None, [draft]);
-            }
+            self.keep_shown();
         }
         finish(self.sheet, now)
     }

@@ -6,8 +6,8 @@ use super::super::driver::{Driver, Rows, Stmt, Value};
 use super::super::{Account, PersonQuery, StoreError};
 use super::access::{may_see, roles_above};
 use super::rows::{self, account_columns, link_columns};
-use super::words::{end_of, of_person, of_query};
-use super::{SqlStore, args, at_most};
+use super::words::{Place, of_query};
+use super::{SqlStore, args, at_most, find};
 use crate::card::photo::Blob;
 use crate::crm::person::{Person, VisibleTo};
 use crate::crm::users::{Directory, Role, User};
@@ -123,21 +123,18 @@ macro_rules! owned {
         concat!(people!($state, "p.owner = $3", ""), "$4")
     };
 }
-/// As many words of a query as that are looked for, the longest first.
-const WORDS: usize = 4;
-
 /// People, in order of id.
 pub(super) async fn people(store: &SqlStore<impl Driver>, query: &PersonQuery) -> Result<Vec<Person>, StoreError> {
     match query.text.as_deref().map(of_query) {
         None => listed(store, query).await,
         // Text in which no word is, as `-`, finds nobody.
         Some(words) if words.is_empty() => Ok(Vec::new()),
-        Some(words) => found(store, query, words).await,
+        Some(words) => find::found(store, query, words).await,
     }
 }
 
 /// All people of a kind.
-async fn listed(store: &SqlStore<impl Driver>, query: &PersonQuery) -> Result<Vec<Person>, StoreError> {
+pub(super) async fn listed(store: &SqlStore<impl Driver>, query: &PersonQuery) -> Result<Vec<Person>, StoreError> {
     let PersonQuery { viewer, text: _, owner, trashed, after, limit } = query;
     if let (Some(viewer), None) = (viewer, owner)
         && let Some(ways) = ways(store, *viewer).await?
@@ -155,116 +152,7 @@ async fn listed(store: &SqlStore<impl Driver>, query: &PersonQuery) -> Result<Ve
     found.iter().map(|mut row| row.json()).collect()
 }
 
-/// A word that fewer have is looked up, and whoever has it is looked at.
-const FEW: usize = 1500;
-/// A word that more have is not looked up at all: one comes upon them soon.
-const MANY: usize = 40_000;
-const HOW_MANY: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM words w WHERE w.word >= $1 AND w.word < $2 LIMIT $3) c";
-const WITH_WORD: &str =
-    "SELECT w.person FROM words w WHERE w.word >= $1 AND w.word < $2 AND w.person > $3 ORDER BY w.person LIMIT $4";
-
-/// Those who have a word that begins with each of these.
-async fn found(
-    store: &SqlStore<impl Driver>,
-    query: &PersonQuery,
-    mut words: Vec<String>,
-) -> Result<Vec<Person>, StoreError> {
-    words.truncate(WORDS);
-    let range = |word: &String| args![word.as_str(), end_of(word)];
-    let how_many = |most: usize| {
-        let batch = words.iter().map(|word| Stmt::new(HOW_MANY, [range(word), args![at_most(most)]].concat()));
-        let batch = batch.map(|stmt| stmt.must("a count")).collect();
-        async move {
-            let counts = store.run(batch).await?;
-            let count = |rows: &Rows| rows.first().map(|mut row| row.count()).transpose();
-            let counts = counts
-                .iter()
-                .map(|rows| Ok(count(rows)?.unwrap_or_default()))
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            // Counted no further than that: the rarest, with its number.
-            let most = most as u64;
-            Ok::<_, StoreError>((
-                counts.iter().enumerate().min_by_key(|(_, n)| **n).filter(|(_, n)| **n < most).map(|(at, _)| at),
-                counts,
-            ))
-        }
-    };
-    let mut after = query.after.map(|id| id.to_string()).unwrap_or_default();
-    let (rarest, counts) = how_many(FEW).await?;
-    if rarest.is_some() {
-        let few = words.iter().zip(&counts).filter(|(_, count)| **count < FEW as u64);
-        let stmt =
-            |(word, _): (&String, _)| Stmt::new(WITH_WORD, [range(word), args![after.as_str(), at_most(FEW)]].concat());
-        let mut candidates: Option<BTreeSet<String>> = None;
-        for rows in &store.run(few.map(stmt).collect()).await? {
-            let ids = ids(rows)?.into_iter().collect::<BTreeSet<String>>();
-            candidates = Some(match candidates {
-                Some(known) => known.intersection(&ids).cloned().collect(),
-                None => ids,
-            });
-        }
-        let candidates: Vec<String> = candidates.unwrap_or_default().into_iter().collect();
-        return looked_at(store, query, &candidates, &words).await;
-    }
-    let mut people: Vec<Person> = Vec::new();
-    if query.viewer.is_none()
-        && let (Some(rarest), _) = how_many(MANY).await?
-    {
-        let page = query.limit.saturating_mul(4).max(AT_ONCE);
-        loop {
-            let args = [range(&words[rarest]), args![after.as_str(), at_most(page)]].concat();
-            let rows = store.one(Stmt::new(WITH_WORD, args)).await?;
-            // Several words of one person may begin so.
-            let mut page_of = ids(&rows)?;
-            page_of.dedup();
-            let left = query.limit.saturating_sub(people.len());
-            people.extend(looked_at(store, &PersonQuery { limit: left, ..query.clone() }, &page_of, &words).await?);
-            match page_of.pop() {
-                Some(last) if people.len() < query.limit && rows.touched >= page as u64 => after = last,
-                _ => return Ok(people),
-            }
-        }
-    }
-    // Each page of what somebody may see is put together from many places: rather few and large ones.
-    let times = if query.viewer.is_some() { 8 } else { 2 };
-    let limit = query.limit.saturating_mul(times).clamp(AT_ONCE, 2000);
-    let mut listing = PersonQuery { text: None, limit, ..query.clone() };
-    while people.len() < query.limit {
-        let page = listed(store, &listing).await?;
-        let Some(last) = page.last() else { break };
-        listing.after = Some(last.id);
-        people.extend(page.into_iter().filter(|person| has(person, &words)));
-    }
-    people.truncate(query.limit);
-    Ok(people)
-}
-
-/// Those of these people who are asked for, and have the words.
-async fn looked_at(
-    store: &SqlStore<impl Driver>,
-    query: &PersonQuery,
-    candidates: &[String],
-    words: &[String],
-) -> Result<Vec<Person>, StoreError> {
-    let mut people = Vec::new();
-    for some in candidates.chunks(query.limit.clamp(AT_ONCE, 8 * AT_ONCE)) {
-        let page = documents(store, query, some).await?;
-        people.extend(page.into_iter().filter(|person| has(person, words)));
-        if people.len() >= query.limit {
-            people.truncate(query.limit);
-            break;
-        }
-    }
-    Ok(people)
-}
-
-/// Whether a word of the person begins with each of these.
-fn has(person: &Person, words: &[String]) -> bool {
-    let own = of_person(person);
-    words.iter().all(|word| own.iter().any(|own| own.starts_with(word.as_str())))
-}
-
-fn ids(rows: &Rows) -> Result<Vec<String>, StoreError> {
+pub(super) fn ids(rows: &Rows) -> Result<Vec<String>, StoreError> {
     rows.iter().map(|mut row| Ok(row.text()?.to_owned())).collect()
 }
 
@@ -278,6 +166,26 @@ struct Ways {
     below: Vec<String>,
     /// Whether people are seen that are visible to the company.
     company: bool,
+}
+
+/// Where those stand who are asked for, each place as its words begin; `None` = everywhere.
+pub(super) async fn places(
+    store: &SqlStore<impl Driver>,
+    query: &PersonQuery,
+) -> Result<Option<Vec<String>>, StoreError> {
+    if let Some(owner) = query.owner {
+        return Ok(Some(vec![Place::Of(&owner.to_string()).start()]));
+    }
+    let Some(viewer) = query.viewer else { return Ok(None) };
+    let Some(ways) = ways(store, viewer).await? else { return Ok(None) };
+    let Ways { all_of, role_of, below, company } = &ways;
+    let other = |owner: &&String| !all_of.contains(*owner);
+    let mut places: Vec<String> = all_of.iter().map(|owner| Place::Of(owner).start()).collect();
+    places.extend(role_of.iter().filter(other).map(|owner| Place::Role(owner).start()));
+    places.extend(below.iter().filter(other).map(|owner| Place::Below(owner).start()));
+    places.extend(company.then(|| Place::Company.start()));
+    places.push(Place::Followed(&viewer.to_string()).start());
+    Ok(Some(places))
 }
 
 /// More owners than that are not asked one by one: of all people, so many are seen then that one comes upon them soon.
@@ -339,7 +247,8 @@ const SHOWN: &str = concat!(
     may_see!("$1"),
     ")"
 );
-const AT_ONCE: usize = 16;
+/// As many are looked at by one statement.
+pub(super) const AT_ONCE: usize = 16;
 
 /// Those whom the user may see, way by way: who sees few of many is not made to wait for all of them to be looked at.
 async fn shown(
@@ -372,7 +281,7 @@ async fn shown(
 }
 
 /// These people, as far as they are asked for and may be seen; in order.
-async fn documents(
+pub(super) async fn documents(
     store: &SqlStore<impl Driver>,
     query: &PersonQuery,
     ids: &[String],

@@ -4,8 +4,9 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::super::{Kind, StoreError};
+use super::derive::hash;
 use crate::card::field::{Field, FieldSet};
-use crate::crm::person::{Person, PersonState};
+use crate::crm::person::{Person, PersonState, VisibleTo};
 use crate::sync::plan::{About, Deletion, Side};
 use crate::sync::view::{Answer, LinkState, Origin};
 
@@ -146,9 +147,65 @@ const LONGEST: usize = 32;
 /// A person with more words than that is found by the first ones.
 const MOST: usize = 64;
 
+/// Where a person is come upon by those who may see some people only. A word of somebody's stands once for all who ask, and
+/// once more for each place, so that whoever sees few is led to them by place and word.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    /// Among all people of this user.
+    Of(&'a str),
+    /// Among those whom this user shows to the own role.
+    Role(&'a str),
+    /// Among those whom this user shows to the own role and below.
+    Below(&'a str),
+    /// Among those who are shown to everybody.
+    Company,
+    /// Among those whom this user follows, each by itself.
+    Followed(&'a str),
+}
+
+impl Place<'_> {
+    /// What stands in front of a word in that place. No word has a blank, so that none of a place is taken for one of all.
+    /// Two places that begin alike, if that ever happens, cost a look: who is shown is decided elsewhere.
+    pub(super) fn start(self) -> String {
+        let (kind, user) = match self {
+            Self::Of(user) => ("of", user),
+            Self::Role(user) => ("role", user),
+            Self::Below(user) => ("below", user),
+            Self::Company => ("company", ""),
+            Self::Followed(user) => ("followed", user),
+        };
+        let place = hash([kind, user]).cast_unsigned() >> 32;
+        format!(" {place:08x}")
+    }
+}
+
+/// All words that stand for a person: by themselves and in each of its places; sorted, each once.
+pub(super) fn of_person(person: &Person) -> Vec<String> {
+    let words = said_of(person);
+    let owner = person.owner.to_string();
+    let followers: Vec<String> = person.followers.iter().map(ToString::to_string).collect();
+    let shown = match person.visible_to {
+        VisibleTo::OwnerRole => Some(Place::Role(&owner)),
+        VisibleTo::OwnerRoleAndBelow => Some(Place::Below(&owner)),
+        VisibleTo::Company => Some(Place::Company),
+        VisibleTo::Owner | VisibleTo::OwnerAndFollowers => None,
+    };
+    let followed = followers.iter().map(|user| Place::Followed(user));
+    let places: Vec<Place<'_>> = [Place::Of(&owner)].into_iter().chain(shown).chain(followed).collect();
+    let of_place = |place: Place<'_>| {
+        let start = place.start();
+        words.iter().map(|word| format!("{start}{word}")).collect::<Vec<_>>()
+    };
+    let mut all: Vec<String> = places.into_iter().flat_map(of_place).collect();
+    all.extend(words);
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// The words by which a person is found: of name, company, e-mail and phone; sorted, each once. One whose content was
 /// removed for good has none.
-pub(super) fn of_person(person: &Person) -> Vec<String> {
+pub(super) fn said_of(person: &Person) -> Vec<String> {
     let card = &person.card;
     let mut words = Vec::new();
     if matches!(person.state, PersonState::Purged { .. }) {

@@ -1,9 +1,9 @@
 //! Three cards out of any bytes, merged: what only one side touched stands, both sides come to rest, and nothing is lost.
 #![no_main]
 
-use contactd::card::field::{Field, FieldSet};
-use contactd::card::normalize::tidy;
-use contactd::card::{Card, Item};
+use contactd::card::field::{Element, Field, FieldSet};
+use contactd::card::normalize::{Key, key, tidy};
+use contactd::card::{Card, Item, Labels};
 use contactd::sync::caps::Capabilities;
 use contactd::sync::merge::{Judged, Rules, merge};
 use contactd::sync::plan::Side;
@@ -30,6 +30,18 @@ fn card(bytes: &mut impl Iterator<Item = u8>) -> Card {
     card
 }
 
+/// What the card says: which of two elements stands first, and how an address or a number is written, is nobody's edit.
+fn said(card: &Card) -> Vec<(Field, Vec<(Key, Labels)>)> {
+    let fields = [Field::Given, Field::Note, Field::Emails, Field::Phones];
+    let said = |field: Field| {
+        let one = |element: Element| (key(field, &element.value), element.labels);
+        let mut all: Vec<_> = card.get(field).into_elements().into_iter().map(one).collect();
+        all.sort();
+        (field, all)
+    };
+    fields.into_iter().map(said).collect()
+}
+
 fuzz_target!(|raw: &[u8]| {
     let mut bytes = raw.iter().copied();
     let most = bytes.next().unwrap_or(0) % 4;
@@ -46,10 +58,10 @@ fuzz_target!(|raw: &[u8]| {
     let merged = merge(&shared, &ours, &theirs, &rules);
     if most == 0 {
         if ours == base {
-            assert_eq!(merged.ours, theirs, "only they changed something");
+            assert_eq!(said(&merged.ours), said(&theirs), "only they changed something");
         }
         if theirs == base {
-            assert_eq!(merged.ours, ours, "only we changed something");
+            assert_eq!(said(&merged.ours), said(&ours), "only we changed something");
         }
     }
     // Where the provider takes what it is sent, the next merge has nothing to do.

@@ -62,6 +62,12 @@ impl<'r, 'a> Sheet<'r, 'a> {
             || self.behind.iter().any(|drafts| !drafts.is_empty())
     }
 
+    /// Whether anything but the line itself will stand in its place.
+    fn is_touched(&self, at: usize) -> bool {
+        let Fate { goes, becomes } = &self.fates[at];
+        *goes || becomes.is_some() || !self.behind[at].is_empty()
+    }
+
     /// The line as a draft, to be changed.
     pub(super) fn draft(&mut self, at: usize) -> &mut Draft {
         let line = &self.lines.lines[at];
@@ -166,13 +172,21 @@ impl<'r, 'a> Sheet<'r, 'a> {
             match &self.fates[at] {
                 Fate { goes: true, .. } => {}
                 Fate { becomes: Some(draft), .. } => draft.push_to(&mut out),
+                // Behind another line than before, blanks in front would make it that line's continuation.
+                Fate { becomes: None, .. } if line.is_rest() && at > 0 && self.is_touched(at - 1) => {
+                    keep(&mut out, line.raw.trim_ascii_start());
+                }
                 Fate { becomes: None, .. } => keep(&mut out, line.raw),
             }
             self.behind[at].iter().for_each(|draft| draft.push_to(&mut out));
         }
         self.last.iter().for_each(|draft| draft.push_to(&mut out));
+        let touched = !self.last.is_empty() || self.fates.len().checked_sub(1).is_some_and(|at| self.is_touched(at));
         if self.lines.tail.is_empty() {
             out.extend_from_slice(b"END:VCARD\r\n");
+        } else if touched {
+            // As with lines: blanks in front would make it continue what is new.
+            push_crlf(&mut out, self.lines.tail.trim_ascii_start());
         } else {
             push_crlf(&mut out, self.lines.tail);
         }

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::card::normalize::display_name;
+use crate::card::vcard::line::Line;
 use crate::card::vcard::tests::{as_radicale, cards, parse};
 use crate::card::vcard::write;
 use crate::card::{Item, PartialDate};
@@ -23,6 +25,14 @@ fn with_unknown(raw: &[u8]) -> Vec<u8> {
     text.replacen("\r\nFN:", "\r\nX-UNKNOWN;X-a=\"b;c\":v,a;l\\u\r\n  e\r\nitem77.X-FOO:bar\r\nFN:", 1).into_bytes()
 }
 
+/// With another line for `FN`.
+fn with_shown(raw: &[u8], line: &str) -> Vec<u8> {
+    let (lines, _) = Lines::parse(raw).unwrap();
+    let lines_of = |line: &Line<'_>| line.raw.to_vec();
+    let rest = lines.lines.iter().filter(|line| line.prop != Prop::Fn).flat_map(lines_of);
+    lines.head.iter().copied().chain(line.bytes()).chain(rest).chain(lines.tail.iter().copied()).collect()
+}
+
 fn sorted(value: FieldValue) -> FieldValue {
     match value {
         FieldValue::Many(mut elements) => {
@@ -36,13 +46,16 @@ fn sorted(value: FieldValue) -> FieldValue {
 proptest! {
     #[test]
     fn an_edit_changes_its_field_and_nothing_else(
-        before in cards(), after in cards(), mixed in any::<u32>(), at in 0..Field::ALL.len(), style in 0..3_u8
+        before in cards(), after in cards(), mixed in any::<u32>(), at in 0..Field::ALL.len(), style in 0..5_u8
     ) {
         let field = Field::ALL[at];
         let version = if style == 1 { Version::V4 } else { Version::V3 };
         let mut raw = with_unknown(&write(&before, "u", None, version));
-        if style == 2 {
-            raw = as_radicale(&raw);
+        match style {
+            2 => raw = as_radicale(&raw),
+            3 => raw = with_shown(&raw, ""),
+            4 => raw = with_shown(&raw, "FN:\r\n"),
+            _ => {}
         }
         let before = parse(&raw);
         let places = vcard::read_places(&Lines::parse(&raw).unwrap().0).1;
@@ -68,6 +81,11 @@ proptest! {
             let expected = if *other == field { &after } else { &before.card };
             let mut expected = expected.get(*other);
             if *other == Field::Photo { continue; }
+            if *other == Field::Display && field == Field::Display && after.display.is_none() {
+                // It never goes.
+                let unnamed = Card { display: None, ..before.card.clone() };
+                expected = FieldValue::One(display_name(&unnamed).map(Value::Text));
+            }
             if *other == Field::Languages {
                 // PREF tells their order: the preferred ones come first.
                 if let FieldValue::Many(elements) = &mut expected { elements.sort_by_key(|one| !one.preferred) }
@@ -78,7 +96,8 @@ proptest! {
         let concerned: Vec<usize> = places.iter().filter(|found| found.field == field || (NAME.contains(&field) && NAME.contains(&found.field))).flat_map(lines_of).collect();
         for (at, line) in lines.lines.iter().enumerate() {
             let named = NAME.contains(&field) && line.prop == Prop::N;
-            if !concerned.contains(&at) && !line.prop.is_detail() && !named {
+            let unsaid = line.prop == Prop::Fn && line.value.is_empty();
+            if !concerned.contains(&at) && !line.prop.is_detail() && !named && !unsaid {
                 prop_assert!(text.contains(std::str::from_utf8(line.raw).unwrap()), "{:?} is gone from\n{}", String::from_utf8_lossy(line.raw), text);
             }
         }
@@ -412,4 +431,77 @@ fn categories_are_a_set() {
 #[test]
 fn what_is_no_card_is_not_edited() {
     assert!(matches!(edit(b"<html>", &Card::default(), FieldSet::all(), None, None), Err(EditError::Opaque(_))));
+}
+
+/// Without `FN` a card is called what the rest of it says, before and after the line is put there.
+#[test]
+fn a_name_that_is_put_there_is_no_news() {
+    for (lines, shown, written) in [
+        ("N:Lee;Ann;;;\r\n", Some("Ann Lee"), "Ann Lee"),
+        ("N:;;;;\r\nORG:Example Inc;\r\n", Some("Example Inc"), "Example Inc"),
+        ("EMAIL:ann@example.com\r\nTEL:+1 555-0102\r\n", Some("ann@example.com"), "ann@example.com"),
+        ("TEL:+1 555-0102\r\n", Some("+1 555-0102"), "+1 555-0102"),
+        ("ADR:;;1 Main St;;;;\r\n", None, "Unnamed"),
+    ] {
+        let raw = format!("BEGIN:VCARD\r\nVERSION:3.0\r\n{lines}END:VCARD\r\n");
+        let before = parse(raw.as_bytes()).card;
+        assert_eq!(before.display.as_deref(), shown, "{lines}");
+        let mut wanted = Card { note: Some("likes tea".into()), ..before.clone() };
+        let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+        assert_eq!(parse(&edited).card, wanted);
+        assert!(String::from_utf8_lossy(&edited).contains(&format!("\r\nFN:{written}\r\n")), "{lines}");
+        // What it was made of may change: who is called so goes on being called so.
+        wanted.phones = vec![Item::<String>::new("+1 555-0199")];
+        for raw in [raw.clone().into_bytes(), with_shown(raw.as_bytes(), "FN:\r\n"), edited] {
+            let edited = edit(&raw, &wanted, set(&[Field::Phones, Field::Note]), None, None).unwrap();
+            assert_eq!(parse(&edited).card, wanted, "{lines}");
+        }
+    }
+}
+
+/// A card that was cut short, and another one behind it: what is new goes into the first, not into the second.
+#[test]
+fn a_card_that_does_not_end_can_be_edited() {
+    let half = "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n";
+    for rest in
+        ["BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bob\r\nEND:VCARD\r\n", "BEGIN:VCARD\r\nX-A:1", "NOTE:a\r\nBEGIN:VCARD\r\n"]
+    {
+        let raw = format!("{half}{rest}");
+        let wanted = Card { note: Some("likes tea".into()), ..Card::default() };
+        let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+        let card = parse(&edited).card;
+        assert_eq!((card.note.as_deref(), card.display.as_deref()), (Some("likes tea"), Some("Ann Lee")), "{rest}");
+    }
+}
+
+/// What follows a soft line break too many is no property, and must not continue the line that is written in its place.
+#[test]
+fn the_rest_of_a_line_goes_with_it() {
+    let head = "BEGIN:VCARD\r\nVERSION:2.1\r\nN:Lee;Ann;;;\r\nFN:Ann Lee\r\n";
+    for rest in [" third\r\n", "\tthird\r\n", " TEL:+1 555-0102\r\n", " \r\n", ""] {
+        let raw = format!(
+            "{head}NOTE;ENCODING=QUOTED-PRINTABLE:first=\r\n second\r\n{rest}EMAIL:ann@example.com\r\nEND:VCARD\r\n"
+        );
+        let before = parse(raw.as_bytes()).card;
+        for note in [Some("call back"), None] {
+            let wanted = Card { note: note.map(str::to_owned), ..before.clone() };
+            let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+            assert_eq!(parse(&edited).card, wanted, "{}", String::from_utf8_lossy(&edited));
+        }
+    }
+    for end in [" END:VCARD\r\n", " BEGIN:VCARD\r\nX-A:1\r\n"] {
+        let raw = format!("{head}NOTE;ENCODING=QUOTED-PRINTABLE:first=\r\n second\r\n{end}");
+        let wanted = Card { emails: vec![Item::<String>::new("ann@example.com")], ..parse(raw.as_bytes()).card };
+        let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Emails]), None, None).unwrap();
+        assert_eq!(parse(&edited).card, wanted, "{}", String::from_utf8_lossy(&edited));
+    }
+}
+
+#[test]
+fn a_parameter_that_only_looks_like_an_encoding_breaks_no_lines() {
+    let long = "L".repeat(70);
+    let raw = format!("BEGIN:VCARD\r\nVERSION:2.1\r\nFN:x\r\nNOTE;X-{long}=QUOTED-PRINTABLE:a\r\nEND:VCARD\r\n");
+    let wanted = Card { note: Some("call back".into()), ..Card::default() };
+    let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+    assert_eq!(parse(&edited).card.note, wanted.note, "{}", String::from_utf8_lossy(&edited));
 }
