@@ -284,6 +284,10 @@ impl Running<'_> {
         for (intent, access) in wanted.into_iter().zip(access) {
             let mut probe = self.commit();
             probe.expect.push(access);
+            // What is sent now may land now: that it was looked for in vain before says nothing about it.
+            let intent = Intent { opened: self.now(), missed: 0, ..intent };
+            probe.changes.push(Change::CloseIntent(intent.id));
+            probe.changes.push(Change::OpenIntent(Box::new(intent.clone())));
             match self.store().commit(probe).await {
                 Ok(()) => allowed.push(intent),
                 Err(crate::store::StoreError::Stale(_)) => lost.push(intent),
