@@ -112,7 +112,10 @@ impl Running<'_> {
     /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).
     pub(super) async fn find_lost(&mut self) -> Result<(), SyncError> {
         for link in self.store().lost(self.account.id).await? {
-            if !matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen) {
+            // One that was unlinked, or whose making was undone, stays so under the new id; its UID alone tells, since a record
+            // that says the same may be somebody's new start.
+            let rests = matches!(link.state, LinkState::Unlinked | LinkState::Undone);
+            if !rests && !matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen) {
                 continue;
             }
             let gone = link.remote.clone();
@@ -123,7 +126,15 @@ impl Running<'_> {
                 }
                 None => None,
             };
-            let found = self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?;
+            let found = if rests {
+                let named = self.store().by_uid(self.account.id, uid.as_slice()).await?;
+                let keys: Vec<SubjectKey> = named.into_iter().map(|(_, id)| SubjectKey::Record(id)).collect();
+                let free =
+                    self.store().subjects(self.account.id, &keys).await?.into_iter().filter(|s| s.link.is_none());
+                free.filter_map(|subject| Some(subject.seen?.seen.id().clone())).collect()
+            } else {
+                self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?
+            };
             let found: Vec<RemoteId> = found.into_iter().filter(|id| Some(id) != gone.as_ref()).collect();
             let Some(new) = self.still_there(found).await? else { continue };
             let mut commit = self.commit();

@@ -14,7 +14,7 @@ use crate::sync::merge::{self, Judged, Rules};
 use crate::sync::plan::{About, Clash, Decision, Deletion, Outgoing, Side, Step, Waits};
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, OnLeave, Push, Settings};
 use crate::sync::view::{
-    Answer, Base, Link, LinkState, Origin, PersonFacts, RemoteRecord, Seen, Standing, StoredSeen, Subject,
+    Answer, Base, Elsewhere, Link, LinkState, Origin, PersonFacts, RemoteRecord, Seen, Standing, StoredSeen, Subject,
 };
 
 /// What the rules ask about the account: a snapshot for the length of a run (rule 22).
@@ -399,9 +399,14 @@ fn deleted(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, fa
     }
 }
 
-/// A link without a record: only a person who came back from the trash is created anew (R6).
+/// A link without a record: only a person who came back from the trash is created anew (R6), and nobody who has another
+/// record in the account that was unlinked: it would stand there twice.
 fn ended_or_push(link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
+    let rests = |other: &Elsewhere| {
+        other.account == link.account && matches!(other.state, LinkState::Unlinked | LinkState::Undone)
+    };
     match link.state {
+        LinkState::Deleted if person.elsewhere.iter().any(rests) => waits(Waits::Ended(LinkState::Deleted)),
         LinkState::Deleted if person.person.is_live() && person.access && facts.two_way() => {
             // Whom another user owns comes back only where we had made the record (rule 12).
             if person.person.owner == facts.user || link.origin == Origin::Ours {

@@ -327,7 +327,8 @@ pub struct PersonFacts {
     pub access: bool,
     /// Whether it was trashed by an admin or by its owner, with the owner's word for all of the owner's accounts.
     pub trashed_with_authority: bool,
-    /// Its links in other accounts, and its other open link in this one, if the subject's has ended.
+    /// Its links in other accounts; and in this one its other open link, if the subject's has ended, and those that were
+    /// unlinked or undone and whose records are there still.
     pub elsewhere: Vec<Elsewhere>,
 }
 

@@ -210,8 +210,9 @@ impl Drafts {
         const ROLES: &str = "SELECT r.doc FROM roles r";
         const OWNER: &str = "SELECT a.user_id FROM accounts a WHERE a.id = $1";
         const ELSEWHERE: &str = "SELECT l.id, l.account, a.user_id, l.state, l.origin FROM links l \
-             JOIN accounts a ON a.id = l.account WHERE l.person = $1 AND (l.account <> $2 OR l.rank < 2) \
-             ORDER BY l.account, l.id";
+             JOIN accounts a ON a.id = l.account WHERE l.person = $1 AND (l.account <> $2 OR l.rank < 2 \
+             OR l.state IN ('unlinked', 'undone') AND EXISTS (SELECT 1 FROM seen s WHERE s.account = l.account \
+             AND s.remote = l.remote AND s.kind <> 'gone')) ORDER BY l.account, l.id";
         const OPEN: &str = "SELECT c.id, c.clash FROM conflicts c WHERE c.link = $1 AND NOT c.resolved ORDER BY c.id";
         let people: BTreeSet<PersonId> = self.0.iter().filter_map(|draft| Some(draft.person.as_ref()?.id)).collect();
         let asking = |draft: &Draft| draft.subject.link.as_ref().filter(|_| draft.asks).map(|link| link.id);
@@ -243,7 +244,7 @@ impl Drafts {
             let Draft { key, mut subject, person, asks: _ } = draft;
             subject.open = subject.link.as_ref().and_then(|link| open.get(&link.id)).cloned().unwrap_or_default();
             subject.person = person.map(|person| {
-                // Its other open link in this account counts too; the subject's own does not.
+                // Its other links in this account that are open or rest count too; the subject's own does not.
                 let own = subject.link.as_ref().map(|link| link.id);
                 let others = elsewhere.get(&person.id).into_iter().flatten().filter(|(id, _)| Some(*id) != own);
                 let elsewhere = others.map(|(_, there)| *there).collect();
@@ -316,7 +317,8 @@ pub(super) async fn lost(store: &SqlStore<impl Driver>, account: AccountId) -> R
         "SELECT ",
         link_columns!(),
         " FROM seen s JOIN links l ON l.account = s.account AND l.remote = s.remote \
-         WHERE s.account = $1 AND s.unsettled AND s.kind = 'gone' AND l.rank < 2 ORDER BY l.id"
+         WHERE s.account = $1 AND s.unsettled AND s.kind = 'gone' \
+         AND (l.rank < 2 OR l.state IN ('unlinked', 'undone')) ORDER BY l.id"
     );
     const UNNAMED: &str = concat!(
         "SELECT ",
