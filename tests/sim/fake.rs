@@ -56,6 +56,8 @@ pub struct Server {
     /// Records that we wrote, whose answer named no version, and which we have not looked at since: whatever somebody makes
     /// of what we sent looks like the provider's own.
     pub unlooked: BTreeSet<String>,
+    /// What users have deleted, the last one at the end.
+    pub thrown_away: Vec<Entry>,
     /// When we deleted records.
     pub deletes: Vec<u64>,
     /// Which run reads and writes; counted by the world.
@@ -85,6 +87,7 @@ impl Server {
             hidden_people: BTreeSet::new(),
             blind: BTreeSet::new(),
             unlooked: BTreeSet::new(),
+            thrown_away: Vec::new(),
             deletes: Vec::new(),
             run: 0,
             looked: BTreeMap::new(),
@@ -175,6 +178,12 @@ impl Server {
                 }
             })
             .unwrap();
+    }
+
+    /// The record is there again as it was, but for its groups.
+    pub fn bring_back(&mut self, entry: &Entry) {
+        let (content, now) = (entry.content.clone(), self.now);
+        self.book.put_with(&entry.id, content, Condition::None, now, |e| e.marks = entry.marks.clone()).unwrap();
     }
 
     fn token(entry: &Entry) -> Option<Token> {

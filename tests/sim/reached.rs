@@ -107,6 +107,8 @@ const REACHED: &[&str] = &[
     "step: a search misses",
     "step: a daemon stalls",
     "step: both write at once",
+    "step: a device brings back what was deleted",
+    "a record came back",
     "step: a person is written down there too",
     "step: undo",
     "step: merge here",

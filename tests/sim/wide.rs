@@ -85,6 +85,8 @@ pub enum Wide {
     Race { site: usize, who: usize, polls: usize },
     /// Fetches answer nothing for longer than anybody waits.
     Unshown { site: usize },
+    /// A device puts back what was deleted there.
+    Return { site: usize },
     /// A user writes down there a person whom it sees here.
     Copy { site: usize, who: usize },
     /// Something is undone; and that again.
@@ -141,6 +143,7 @@ impl Wide {
             Self::Stall { .. } => "step: a daemon stalls",
             Self::Race { .. } => "step: both write at once",
             Self::Unshown { .. } => "step: fetches answer nothing for long",
+            Self::Return { .. } => "step: a device brings back what was deleted",
             Self::Copy { .. } => "step: a person is written down there too",
             Self::Undo { .. } => "step: undo",
             Self::MergeHere { .. } => "step: merge here",
@@ -293,7 +296,7 @@ fn step(rng: &mut Rng) -> Wide {
         1 => rng.below(40),
         _ => rng.below(160),
     };
-    match rng.below(99) {
+    match rng.below(101) {
         0..=10 => Wide::Start { site, second: rng.one_in(4), polls },
         11..=24 => Wide::Go { which, polls },
         25..=27 => Wide::Finish { which },
@@ -336,6 +339,7 @@ fn step(rng: &mut Rng) -> Wide {
         93 => Wide::Verify { site },
         94..=95 => Wide::Race { site, who: which, polls },
         96 => Wide::Unshown { site },
+        97..=98 => Wide::Return { site },
         _ => Wide::Resume { who: which },
     }
 }

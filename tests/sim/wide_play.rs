@@ -337,7 +337,16 @@ impl Play {
                 self.world.finish(site);
             }
             Wide::Unshown { site } => {
+                // Something is to be asked for, so often that it counts as unreadable.
+                self.step(&Step::Wide(Wide::Touch { site: *site, which: 0 }));
                 self.faults(*site).fetch_unknown += 5;
+                for _ in 0..4 {
+                    self.step(&Step::Sync { site: *site });
+                }
+            }
+            Wide::Return { site } => {
+                let site = self.site(*site);
+                self.world.return_there(site);
             }
             Wide::Copy { site, who } => {
                 let site = self.site(*site);
@@ -345,6 +354,10 @@ impl Play {
                 let person = now(self.world.store.person(id)).unwrap().unwrap();
                 if may(self.world.sites[site].user, &person, &now(self.world.store.directory()).unwrap()) {
                     self.markers.twin(&person.card);
+                    // What stands in two people is not told by who may see one of them.
+                    let copied = marks(&person.card);
+                    self.hidden_from.retain(|(_, _, mark)| !copied.contains(mark));
+                    self.kept_out.retain(|(_, _, mark)| !copied.contains(mark));
                     let image = self.world.sites[site].fake.server.lock().unwrap().image(&person.card);
                     self.world.create_there(site, &image);
                 }

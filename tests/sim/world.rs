@@ -407,7 +407,24 @@ impl World {
         self.note_deleted(site, id);
         let mut server = self.sites[site].fake.server.lock().unwrap();
         let now_ms = server.tell_time(now_ms);
-        let _ = server.book.delete(id, mock_providers::book::Condition::None, now_ms);
+        if let Ok(entry) = server.book.delete(id, mock_providers::book::Condition::None, now_ms) {
+            server.thrown_away.push(entry);
+        }
+    }
+
+    /// A device that was off the net puts back what was deleted there last, under its old name.
+    pub fn return_there(&mut self, site: usize) {
+        let now_ms = self.time().0 as u64;
+        let in_group = matches!(self.settings(site).scope, Scope::Group(_));
+        let mut server = self.sites[site].fake.server.lock().unwrap();
+        server.tell_time(now_ms);
+        let Some(entry) = server.thrown_away.pop().filter(|entry| server.book.get(&entry.id).is_none()) else { return };
+        server.bring_back(&entry);
+        drop(server);
+        super::cover::hit("a record came back");
+        if in_group {
+            self.set_member(site, &entry.id, true);
+        }
     }
 
     /// Somebody deleted the record, under whatever name we know it.
