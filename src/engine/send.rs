@@ -11,7 +11,7 @@ use super::fetch::Gone;
 use super::{Running, SyncError};
 use crate::card::Card;
 use crate::card::field::FieldSet;
-use crate::ids::{LinkId, RemoteId, Timestamp};
+use crate::ids::{LinkId, Timestamp};
 use crate::provider::{Blob, Fetched, Outcome, Write, WriteKind};
 use crate::store::{Change, Commit, SubjectKey};
 use crate::sync::diff::Diff;
@@ -407,15 +407,6 @@ impl Running<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The records by id, for those who ask about links rather than subjects.
-    pub(super) async fn record_of(&self, remote: &RemoteId) -> Result<Option<RemoteRecord>, SyncError> {
-        let seen = self.store().seen(self.account.id, std::slice::from_ref(remote)).await?;
-        Ok(match seen.into_iter().next().flatten().map(|s| s.seen) {
-            Some(Seen::Present(record)) => Some(record),
-            _ => None,
-        })
     }
 }
 

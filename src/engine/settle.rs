@@ -365,11 +365,15 @@ impl Running<'_> {
             let link = self.store().link(join.link).await?;
             match link {
                 Some(link) if link.state.is_open() => {
-                    if let Some(remote) = &link.remote
-                        && !records.contains_key(&link.id)
-                        && let Some(record) = self.record_of(remote).await?
-                    {
-                        records.insert(link.id, record);
+                    if let Some(remote) = link.remote.as_ref().filter(|_| !records.contains_key(&link.id)) {
+                        match self.record_of(remote).await? {
+                            Fetched::There(Seen::Present(record), _) => drop(records.insert(link.id, record)),
+                            Fetched::There(..) | Fetched::Gone => {}
+                            Fetched::Unknown => {
+                                self.unfinished = true;
+                                continue;
+                            }
+                        }
                     }
                     ready.push(join);
                 }
@@ -379,5 +383,19 @@ impl Running<'_> {
         }
         self.store_all(commit, Vec::new()).await?;
         self.send_joins(ready, &mut records).await
+    }
+
+    /// The record whose joining is open. One that was given another name meanwhile may have been listed as outside the group,
+    /// of which only that is stored: it has not left, and is asked for.
+    async fn record_of(&self, remote: &RemoteId) -> Result<Fetched, SyncError> {
+        let seen = self.store().seen(self.account.id, std::slice::from_ref(remote)).await?;
+        Ok(match seen.into_iter().next().flatten().map(|stored| stored.seen) {
+            Some(seen @ Seen::Present(_)) => Fetched::There(seen, Vec::new()),
+            Some(Seen::Outside { at, .. }) => {
+                self.provider.fetch(&[at]).await?.into_iter().next().unwrap_or(Fetched::Unknown)
+            }
+            Some(Seen::Unreadable(..)) => Fetched::Unknown,
+            Some(Seen::Roster(_) | Seen::Gone(_)) | None => Fetched::Gone,
+        })
     }
 }
