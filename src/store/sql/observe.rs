@@ -62,11 +62,13 @@ impl Old {
 const ADD: &str = "INSERT INTO seen (account, remote, collection, kind, etag, generation, written, version, unsettled, \
      digest, body_hash, token, uid, modified, body, times, groups_in, formerly, detail, raw) VALUES \
      ($1, $2, $3, $4, $5, $6, $7, 1, TRUE, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
-/// A generation never goes back: who only corrects what is known of a row says nothing about a listing.
+/// A generation never goes back: who only corrects what is known of a row says nothing about a listing. Nor does what can't be
+/// read lose its identity, by which it is found again under another id.
 const CHANGE: &str = "UPDATE seen SET collection = $1, kind = $2, etag = $3, \
      generation = CASE WHEN $4 > generation THEN $4 ELSE generation END, \
-     written = COALESCE($5, written), version = version + 1, unsettled = TRUE, digest = $6, body_hash = $7, token = $8, \
-     uid = $9, modified = $10, body = $11, times = $12, groups_in = $13, formerly = $14, detail = $15, raw = $16 \
+     written = COALESCE($5, written), version = version + 1, unsettled = TRUE, digest = $6, body_hash = $7, \
+     token = CASE WHEN $2 = 'unreadable' THEN token ELSE $8 END, \
+     uid = CASE WHEN $2 = 'unreadable' THEN uid ELSE $9 END, modified = $10, body = $11, times = $12, groups_in = $13, formerly = $14, detail = $15, raw = $16 \
      WHERE account = $17 AND remote = $18 AND version = $19";
 /// The identity stays with a tombstone, so that the record can be found again under another id.
 const BURY: &str = "UPDATE seen SET kind = 'gone', etag = NULL, generation = $1, written = COALESCE($2, written), \
