@@ -413,14 +413,15 @@ fn agreement(play: &Play) -> Result<(), String> {
         .map(|c| c.person)
         .collect();
     let ids: BTreeMap<_, _> = world.sites.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
-    for person in world.people().into_iter().filter(|p| p.state == PersonState::Live && !asked.contains(&p.id)) {
+    let people = world.people();
+    for person in people.iter().filter(|p| p.state == PersonState::Live && !asked.contains(&p.id)) {
         for link in now(world.store.links_of(person.id)).unwrap() {
             let site = ids[&link.account];
             let Some(card) = link.remote.as_ref().and_then(|r| world.cards_there(site).get(r.as_str()).cloned()) else {
                 // One that was never made is not made in one-way either, nor for a user who may not look any more.
                 let shown = || {
                     let directory = now(world.store.directory()).unwrap();
-                    super::access::may(world.sites[site].user, &person, &directory)
+                    super::access::may(world.sites[site].user, person, &directory)
                 };
                 let two_way = world.settings(site).direction == Direction::TwoWay;
                 let wanted = link.remote.is_some() || (two_way && shown());
@@ -442,15 +443,21 @@ fn agreement(play: &Play) -> Result<(), String> {
             }
             let settings = world.settings(site);
             let (here, there) = (marks(&person.card), mapped_marks(&card, settings.mapping.incoming()));
+            let others =
+                |mark: &String| people.iter().any(|other| other.id != person.id && marks(&other.card).contains(mark));
             // A picture that was changed there while our own was on its way looks like our own, shrunk.
             let recoded = |mark: &String| {
                 let base = &link.base;
                 let agreed = base.ours.photo == person.card.photo && base.theirs.photo == card.photo;
                 agreed && card.photo.as_ref().is_some_and(|photo| photo.hash.contains(mark.as_str()))
             };
+            // Of what was taken back from somebody here, as by the undoing of a merge, one-way tells nobody.
+            let kept = |mark: &String| {
+                settings.direction == Direction::OneWay && marks(&link.base.theirs).contains(mark) && others(mark)
+            };
             let missing = there
                 .difference(&here)
-                .find(|m| play.markers.alive.contains(*m) && !disputed.contains(*m) && !recoded(m));
+                .find(|m| play.markers.alive.contains(*m) && !disputed.contains(*m) && !recoded(m) && !kept(m));
             if let Some(missing) = missing {
                 return Err(format!("I3: {missing} is at site {site} and not in the CRM ({})", person.id));
             }
