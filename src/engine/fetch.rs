@@ -97,6 +97,9 @@ impl Running<'_> {
         let refs: Vec<RemoteRef> = unshown.filter_map(|seen| seen.at().cloned()).collect();
         for collection in self.store().collections(self.account.id).await? {
             let refs: Vec<RemoteRef> = refs.iter().filter(|at| at.collection == collection.id).cloned().collect();
+            if refs.is_empty() {
+                continue;
+            }
             self.keep_lease().await?;
             self.refetch(&collection, &refs, Gone::IsGone).await?;
         }

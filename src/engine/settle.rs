@@ -15,7 +15,7 @@ use crate::sync::diff::Diff;
 use crate::sync::echo;
 use crate::sync::operation::Effect;
 use crate::sync::settings::{Direction, Scope};
-use crate::sync::view::{Intent, Link, LinkState, RemoteRecord, RemoteRef, Seen, Send};
+use crate::sync::view::{Intent, Link, LinkState, RemoteRecord, RemoteRef, Seen, Send, StoredSeen};
 
 impl Running<'_> {
     pub(super) async fn settle_open(&mut self) -> Result<(), SyncError> {
@@ -83,10 +83,13 @@ impl Running<'_> {
             let (mut effects, mut resend) = (Vec::new(), Vec::new());
             for intent in batch {
                 match there.remove(&intent.token) {
-                    Some(record) => {
+                    Some(Fetched::There(Seen::Present(record), blobs)) => {
+                        commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
                         self.adopt(intent, record, &joined_later, &mut records, &mut commit, &mut effects).await?;
                     }
-                    None => resend.push(intent.clone()),
+                    Some(Fetched::Gone) | None => resend.push(intent.clone()),
+                    // It is there, or may be: not to be made a second time.
+                    Some(Fetched::There(..) | Fetched::Unknown) => self.unfinished = true,
                 }
             }
             self.store_all(commit, effects).await?;
@@ -95,22 +98,29 @@ impl Running<'_> {
         Box::pin(self.settle_joins(joins, records)).await
     }
 
-    /// Records that were listed with the UIDs of these creates, whatever their names, inside the sync group or outside.
-    async fn of_tokens(&mut self, creates: &[Intent]) -> Result<BTreeMap<Token, RemoteRecord>, SyncError> {
+    /// What is there of the records that were listed with the UIDs of these creates, whatever their names, inside the sync
+    /// group or outside. One that is shown goes before one of which nothing is known, and that before one that is gone.
+    async fn of_tokens(&self, creates: &[Intent]) -> Result<BTreeMap<Token, Fetched>, SyncError> {
         let uids: Vec<String> = creates.iter().map(|intent| intent.token.to_string()).collect();
         let named = self.store().by_uid(self.account.id, &uids).await?;
-        let ids: Vec<RemoteId> = named.into_iter().map(|(_, id)| id).collect();
+        let ids: Vec<RemoteId> = named.iter().map(|(_, id)| id.clone()).collect();
         let known = self.store().seen(self.account.id, &ids).await?;
-        let refs: Vec<RemoteRef> = known.iter().flatten().filter_map(|stored| stored.seen.at().cloned()).collect();
-        let mut there = BTreeMap::new();
-        if refs.is_empty() {
-            return Ok(there);
-        }
-        for fetched in self.provider.fetch(&refs).await? {
-            if let Fetched::There(Seen::Present(record), _) = fetched
-                && let Some(token) = record.token
-            {
-                there.entry(token).or_insert(record);
+        let of: BTreeMap<String, Token> = uids.into_iter().zip(creates.iter().map(|intent| intent.token)).collect();
+        let at = |((uid, _), stored): (&(String, RemoteId), &Option<StoredSeen>)| {
+            Some((*of.get(uid)?, stored.as_ref()?.seen.at()?.clone()))
+        };
+        let (tokens, refs): (Vec<Token>, Vec<RemoteRef>) = named.iter().zip(&known).filter_map(at).unzip();
+        let mut there: BTreeMap<Token, Fetched> = BTreeMap::new();
+        let certain = |fetched: &Fetched| match fetched {
+            Fetched::There(..) => 2,
+            Fetched::Unknown => 1,
+            Fetched::Gone => 0,
+        };
+        for (refs, tokens) in refs.chunks(self.fetch_batch()).zip(tokens.chunks(self.fetch_batch())) {
+            for (token, fetched) in tokens.iter().zip(self.provider.fetch(refs).await?) {
+                if there.get(token).is_none_or(|known| certain(known) < certain(&fetched)) {
+                    there.insert(*token, fetched);
+                }
             }
         }
         Ok(there)
@@ -367,7 +377,10 @@ impl Running<'_> {
                 Some(link) if link.state.is_open() => {
                     if let Some(remote) = link.remote.as_ref().filter(|_| !records.contains_key(&link.id)) {
                         match self.record_of(remote).await? {
-                            Fetched::There(Seen::Present(record), _) => drop(records.insert(link.id, record)),
+                            Fetched::There(Seen::Present(record), blobs) => {
+                                commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
+                                records.insert(link.id, record);
+                            }
                             Fetched::There(..) | Fetched::Gone => {}
                             Fetched::Unknown => {
                                 self.unfinished = true;

@@ -46,6 +46,11 @@ impl Site {
 
     /// Starts a daemon with that name.
     pub(crate) fn host(&self, name: &'static str) -> Host {
+        self.host_every("30s", name)
+    }
+
+    /// The same, with another time between scheduled runs.
+    pub(crate) fn host_every(&self, interval: &str, name: &'static str) -> Host {
         let dir = self.dir.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         let notify = UnixDatagram::bind(dir.join("notify")).unwrap();
@@ -55,7 +60,7 @@ impl Site {
         let text = format!(
             "[store]\nurl = \"{}\"\nconnections = 5\n[control]\nsocket = \"{}\"\n[secrets]\nkey_file = \"{}\"\n\
              [net]\nallow_private = true\nuser_agent = \"contactd/{name}\"\nrequest_timeout = \"1s\"\n\
-             connect_timeout = \"1s\"\n[sync]\ninterval = \"30s\"\njitter = \"0s\"\nlease = \"6s\"\npage_size = 10\n\
+             connect_timeout = \"1s\"\n[sync]\ninterval = \"{interval}\"\njitter = \"0s\"\nlease = \"6s\"\npage_size = 10\n\
              [log]\nformat = \"json\"\nfilter = \"info,contactd=debug\"\n",
             self.schema.url(),
             host.dir.join("control.sock").display(),
