@@ -174,8 +174,9 @@ impl Running<'_> {
     fn settle_marks(&self, one: &Decided, person: Option<&Person>, later: i64, batch: &mut Batch) {
         let Decided { subject, decision, .. } = one;
         let account = self.account.id;
-        let stays = matches!(decision.waits, Some(Waits::OpenIntent | Waits::FirstListing | Waits::Ambiguous))
-            && !mutant::on("apply.settle_what_waits");
+        let stays =
+            matches!(decision.waits, Some(Waits::OpenIntent | Waits::FirstListing | Waits::Ambiguous | Waits::Hidden))
+                && !mutant::on("apply.settle_what_waits");
         if stays {
             return;
         }

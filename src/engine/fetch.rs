@@ -2,16 +2,20 @@
 //!
 //! Owns: what a fetch's answers mean, and that what is listed and not shown is asked for again (rules 9, 21).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
+use crate::ids::AccountId;
 use crate::mutant;
 use crate::provider::{Blob, Fetched};
-use crate::store::{CollectionState, SubjectKey};
+use crate::store::{CollectionState, Store, StoreError, SubjectKey};
 use crate::sync::view::{RemoteRef, Seen};
 
 /// How often a record that is listed and not shown holds its collection's cursor back, before it counts as unreadable.
 const UNSHOWN: u32 = 3;
+
+/// How often it is asked for before what is gone is believed to be gone, and not to be that record: about a week.
+const HIDDEN: u32 = 14;
 
 /// Why it does, for a person.
 const NOT_SHOWN: &str = "the server lists it and does not show it; it is asked for again";
@@ -105,6 +109,23 @@ impl Running<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a record is listed that is not shown, and that nobody here knows: what is gone may go on as that one (rule 9).
+pub(super) async fn hides_somebody(
+    store: &dyn Store,
+    account: AccountId,
+    failures: &BTreeMap<SubjectKey, u32>,
+) -> Result<bool, StoreError> {
+    let lately = |(key, attempts): (&SubjectKey, &u32)| {
+        (*attempts <= HIDDEN && matches!(key, SubjectKey::Record(_))).then(|| key.clone())
+    };
+    let failing: Vec<SubjectKey> = failures.iter().filter_map(lately).collect();
+    if failing.is_empty() {
+        return Ok(false);
+    }
+    let subjects = store.subjects(account, &failing).await?;
+    Ok(subjects.iter().any(|s| s.link.is_none() && s.seen.as_ref().is_some_and(|stored| is_unshown(&stored.seen))))
 }
 
 /// Whether this says that a record was listed and not shown.

@@ -263,6 +263,7 @@ impl Engine {
             unshown_due,
             group_stood: false,
             complete: false,
+            hides: false,
             failures,
             membership: Membership::default(),
             rosters_due: Vec::new(),
@@ -297,6 +298,8 @@ struct Running<'a> {
     doubtful: bool,
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,
+    /// Whether a record is listed that is not shown, and that nobody here knows: no other that is gone is deleted meanwhile.
+    hides: bool,
     failures: BTreeMap<SubjectKey, u32>,
     membership: Membership,
     /// Lists of members that were read and are stored once their members have been looked at again.
@@ -332,6 +335,7 @@ impl Running<'_> {
             settings: &self.account.settings,
             caps: self.provider.capabilities(),
             complete: self.complete,
+            hides: self.hides,
         }
     }
 
@@ -347,6 +351,7 @@ impl Running<'_> {
         }
         self.find_lost().await?;
         Box::pin(self.settle_unfound()).await?;
+        self.hides = fetch::hides_somebody(self.store(), self.account.id, &self.failures).await?;
         self.reach(Phase::Applying);
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {

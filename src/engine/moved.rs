@@ -2,22 +2,48 @@
 //!
 //! Owns: how a link follows its record. What is gone from one place is looked for elsewhere before that counts as a deletion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
-use crate::card::normalize;
+use crate::card::{Card, normalize};
 use crate::ids::{RemoteId, Token};
 use crate::provider::Fetched;
-use crate::store::{Change, Commit, SubjectKey};
+use crate::store::{Change, Commit, Kind, Known, SubjectKey};
 use crate::sync::diff::Diff;
 use crate::sync::operation::Effect;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen};
 
+/// What else is there, by what is being read.
+pub(super) struct Others {
+    /// The records that stand on the same page.
+    pub(super) page: BTreeSet<RemoteId>,
+    /// The generation, while a listing in full is under way: what it has named is there.
+    pub(super) listing: Option<i64>,
+}
+
 impl Running<'_> {
     /// Under which ids the record was known. Where a user made one record of several, each of them is named: the one that left
     /// its token there comes first, then the one whose name it still has, since the record goes on being that one.
-    pub(super) async fn formers(&self, record: &RemoteRecord) -> Result<Vec<RemoteId>, SyncError> {
-        let mut formers: Vec<RemoteId> = record.formerly.iter().filter(|id| **id != record.at.id).cloned().collect();
+    ///
+    /// A name that was told before, and one that the same listing gives to a record, is that record's own by now.
+    pub(super) async fn formers(
+        &self,
+        record: &RemoteRecord,
+        before: Option<&RemoteRecord>,
+        others: &Others,
+    ) -> Result<Vec<RemoteId>, SyncError> {
+        let told = |id: &RemoteId| {
+            *id == record.at.id || before.is_some_and(|b| b.formerly.contains(id)) || others.page.contains(id)
+        };
+        let mut formers: Vec<RemoteId> = record.formerly.iter().filter(|id| !told(id)).cloned().collect();
+        if let Some(generation) = others.listing.filter(|_| !formers.is_empty()) {
+            let known = self.store().known(self.account.id, &formers).await?;
+            let listed = |known: &Option<Known>| {
+                known.as_ref().is_some_and(|k| k.kind != Kind::Gone && k.generation == generation)
+            };
+            let all = formers.into_iter().zip(known);
+            formers = all.filter(|(_, known)| !listed(known)).map(|(id, _)| id).collect();
+        }
         if formers.len() > 1 {
             let keys: Vec<SubjectKey> = formers.iter().cloned().map(SubjectKey::Record).collect();
             let subjects = self.store().subjects(self.account.id, &keys).await?;
@@ -38,11 +64,13 @@ impl Running<'_> {
     /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record
     /// does so too (the record was not deleted, it had moved), and one that was unlinked stays so. Where another link speaks
     /// for the record already, a user has made one record of two there: that deletes nobody, so that this link only ends.
+    /// `body` is what the record says, where it may be a union of several.
     pub(super) async fn follow_former(
         &mut self,
         former: &RemoteId,
         now: &RemoteId,
         token: Option<Token>,
+        body: Option<&Card>,
         commit: &mut Commit,
         effects: &mut Vec<Effect>,
     ) -> Result<(), SyncError> {
@@ -64,6 +92,11 @@ impl Running<'_> {
             });
         }
         let Some(mut link) = moves.filter(|l| l.remote.as_ref() == Some(former)) else { return Ok(()) };
+        // One that had become redundant does not make its person out of whom it was united with there.
+        let named = |body: &Card| normalize::display_name(body) == normalize::display_name(&link.base.theirs);
+        if link.state == LinkState::Redundant && body.is_some_and(|body| !named(body)) {
+            return Ok(());
+        }
         let speaks = |other: &Link| other.id != link.id && other.state.is_open() && other.remote.as_ref() == Some(now);
         let comes = |change: &Change| matches!(change, Change::PutLink(other) if speaks(other));
         // One that we are just making is spoken for, too.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fetch::{Rows, is_unshown};
+use super::moved::Others;
 use super::{Running, SyncError};
 use crate::card::field::Field;
 use crate::ids::{CollectionId, RemoteId, Timestamp, Token};
@@ -484,7 +485,7 @@ impl Running<'_> {
             let uids: Vec<String> = new.keys().cloned().collect();
             for (uid, former) in self.store().gone_by_uid(self.account.id, &uids).await? {
                 if let Some((id, token)) = new.get(&uid) {
-                    self.follow_former(&former, id, *token, &mut commit, &mut effects).await?;
+                    self.follow_former(&former, id, *token, None, &mut commit, &mut effects).await?;
                 }
             }
         }
@@ -492,6 +493,11 @@ impl Running<'_> {
             |before: &Option<StoredSeen>| matches!(before, Some(StoredSeen { seen: Seen::Outside { .. }, .. }));
         let known_outside = seen.iter().zip(&before).filter(|(_, b)| outside(b)).map(|(seen, _)| seen.id().clone());
         let purged = self.purged(known_outside).await?;
+        let is_there = |seen: &&Seen| !matches!(seen, Seen::Gone(_));
+        let others = Others {
+            page: seen.iter().filter(is_there).map(|seen| seen.id().clone()).collect(),
+            listing: collection.listing.as_ref().map(|_| collection.generation),
+        };
         let mut stored = Vec::with_capacity(seen.len());
         for (mut seen, before) in seen.into_iter().zip(before) {
             if purged.contains(seen.id())
@@ -499,7 +505,7 @@ impl Running<'_> {
             {
                 seen = Seen::Outside { at, groups, uid };
             }
-            if let Some(row) = self.admit(seen, before, &mut commit, &mut effects, affected).await? {
+            if let Some(row) = self.admit(seen, before, &others, &mut commit, &mut effects, affected).await? {
                 stored.push(row);
             }
         }
@@ -518,14 +524,16 @@ impl Running<'_> {
         &mut self,
         seen: Seen,
         before: Option<StoredSeen>,
+        others: &Others,
         commit: &mut Commit,
         effects: &mut Vec<Effect>,
         affected: &mut BTreeSet<String>,
     ) -> Result<Option<(Seen, BTreeMap<Field, Timestamp>)>, SyncError> {
         match seen {
             Seen::Present(record) => {
-                for former in self.formers(&record).await? {
-                    self.follow_former(&former, &record.at.id, record.token, commit, effects).await?;
+                for former in self.formers(&record, present(before.as_ref()), others).await? {
+                    self.follow_former(&former, &record.at.id, record.token, Some(&record.body), commit, effects)
+                        .await?;
                 }
                 if let Some(old) = present(before.as_ref())
                     && let (Some(new_time), Some(old_time)) = (record.modified, old.modified)

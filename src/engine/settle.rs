@@ -202,13 +202,11 @@ impl Running<'_> {
         let by_name = caps.token == TokenPlace::Name;
         let settle = if by_name { 0 } else { caps.settle };
         let now = self.now();
-        // "Not there" is worth nothing before the provider has had the time to show it.
-        let due: Vec<&Intent> =
-            batch.iter().filter(|i| now.since(i.opened) >= settle.saturating_mul(i64::from(i.missed) + 1)).collect();
-        self.unfinished |= due.len() < batch.len();
+        // "Not there" is worth nothing before the provider has had the time to show it; what is there, is.
+        let early = |intent: &Intent| now.since(intent.opened) < settle.saturating_mul(i64::from(intent.missed) + 1);
         let mut resend = Vec::new();
         let mut of: BTreeMap<_, Vec<&Intent>> = BTreeMap::new();
-        for intent in due {
+        for intent in batch {
             of.entry(&intent.collection).or_default().push(intent);
         }
         for (collection, intents) in of {
@@ -234,6 +232,7 @@ impl Running<'_> {
                     }
                     // Under another name it is looked for once the listing was read.
                     Found::NotThere if by_name => self.unfound.push(intent.clone()),
+                    Found::NotThere if early(intent) => self.unfinished = true,
                     Found::NotThere if intent.missed > 0 || crate::mutant::on("settle.send_again_without_a_look") => {
                         resend.push(intent.clone());
                     }

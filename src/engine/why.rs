@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fetch::hides_somebody;
 use super::plan::Decided;
 use super::preview::Preview;
 use super::{Engine, SyncError};
@@ -113,9 +114,11 @@ impl Engine {
         subjects: Vec<(SubjectKey, Subject)>,
     ) -> Result<Vec<Why>, SyncError> {
         let look = self.look(account, caps).await?;
-        let facts = look.facts(&account.settings);
         let failures: BTreeMap<SubjectKey, Failure> =
             self.store.failures(account.id, 10_000).await?.into_iter().map(|f| (f.key.clone(), f)).collect();
+        let attempts = failures.iter().map(|(key, failure)| (key.clone(), failure.attempts)).collect();
+        let hides = hides_somebody(&*self.store, account.id, &attempts).await?;
+        let facts = Facts { hides, ..look.facts(&account.settings) };
         let intents = self.store.intents(account.id).await?;
         let held = self.store.held(Some(account.id)).await?;
         let waiting = self.store.duplicates(account.id).await?;

@@ -140,6 +140,8 @@ pub enum Waits {
     OpenIntent,
     /// The record can't be read; its person stays as it is.
     Unreadable,
+    /// The record is gone, and may be one that is listed under another name and not shown.
+    Hidden,
     /// The record left the sync group.
     Left,
     /// The account's user has lost access to the person.

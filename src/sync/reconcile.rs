@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub caps: &'a Capabilities,
     /// Whether the account's first listing is complete (rule 13).
     pub complete: bool,
+    /// Whether a record is listed that is not shown, and that nobody on our side knows: any that is gone may be that one.
+    pub hides: bool,
 }
 
 impl Facts<'_> {
@@ -280,6 +282,9 @@ fn judge(field: Field, subject: &Subject, person: &PersonFacts, facts: &Facts<'_
 fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
     if !person.person.is_live() {
         return steps(vec![Step::State(LinkState::Deleted)]);
+    }
+    if facts.hides && subject.held != Some(Some(Answer::Confirmed)) {
+        return waits(Waits::Hidden);
     }
     let edited = !mutant::on("reconcile.delete_beats_edit")
         && echo::edited_here(&link.base, &person.person.card, facts.outgoing());

@@ -451,9 +451,13 @@ fn agreement(play: &Play) -> Result<(), String> {
                 let agreed = base.ours.photo == person.card.photo && base.theirs.photo == card.photo;
                 agreed && card.photo.as_ref().is_some_and(|photo| photo.hash.contains(mark.as_str()))
             };
-            // Of what was taken back from somebody here, as by the undoing of a merge, one-way tells nobody.
+            // Of what was taken back from somebody here, as by the undoing of a merge, one-way tells nobody; nor is it told
+            // where that field is not sent.
+            let sent = mapped_marks(&card, settings.mapping.outgoing());
             let kept = |mark: &String| {
-                settings.direction == Direction::OneWay && marks(&link.base.theirs).contains(mark) && others(mark)
+                (settings.direction == Direction::OneWay || !sent.contains(mark))
+                    && marks(&link.base.theirs).contains(mark)
+                    && others(mark)
             };
             let missing = there
                 .difference(&here)

@@ -26,11 +26,13 @@ const ASKING: &str = "SELECT k.hash, k.strength, k.remote FROM seen s \
 const SHARING: &str = "SELECT m.person FROM person_keys m WHERE m.hash = $1 AND m.strength = $2 \
      AND (SELECT COUNT(*) FROM (SELECT 1 FROM seen_keys r WHERE r.account = $3 AND r.hash = $1 AND r.strength = $2 \
      LIMIT $4) c) < $4 LIMIT $4";
-/// A person, if it may be matched.
+/// A person, if it may be matched. One whose record was made one with another's there is, should it come back as a record.
 const MATCHABLE: &str = concat!(
     roles_above!("$1"),
     " SELECT p.owner, p.visible_to FROM persons p WHERE p.id = $2 AND p.state = 'live' AND NOT EXISTS \
-     (SELECT 1 FROM links l WHERE l.person = p.id AND l.account = $3 AND l.state <> 'deleted') AND ",
+     (SELECT 1 FROM links l WHERE l.person = p.id AND l.account = $3 AND l.state <> 'deleted' AND NOT \
+     (l.state = 'unlinked' AND EXISTS (SELECT 1 FROM links o WHERE o.account = l.account AND o.remote = l.remote \
+     AND o.id <> l.id AND o.rank < 2))) AND ",
     may_see!("$1")
 );
 /// Pairs of which somebody has said that they are not the same.

@@ -121,6 +121,7 @@ pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) caps: Capabilities,
     pub(super) complete: bool,
+    pub(super) hides: bool,
     pub(super) subject: Subject,
     pub(super) meeting: Meeting,
     /// What the conflict list shows; the same one again is the same.
@@ -135,6 +136,7 @@ impl World {
             settings: Settings::default(),
             caps: Capabilities::everything(),
             complete: true,
+            hides: false,
             subject,
             meeting: Meeting::Alone,
             conflicts: Vec::new(),
@@ -143,7 +145,8 @@ impl World {
     }
 
     pub(super) fn decide(&self) -> Decision {
-        let facts = Facts { user: BOB, settings: &self.settings, caps: &self.caps, complete: self.complete };
+        let facts =
+            Facts { user: BOB, settings: &self.settings, caps: &self.caps, complete: self.complete, hides: self.hides };
         let decision = reconcile(&self.subject, self.meeting, &facts);
         assert_eq!(decision, reconcile(&self.subject, self.meeting, &facts), "deciding twice");
         decision

@@ -429,6 +429,15 @@ fn rule_09_only_proof_deletes() {
     check("unreadable", |w| w.see(Seen::Unreadable(at("r"), "bad".into())), &[], Some(Waits::Unreadable));
     check("never seen", |w| w.subject.seen = None, &[], Some(Waits::OpenIntent));
     check(
+        "gone, while another is listed and not shown",
+        |w| {
+            w.hides = true;
+            w.see(gone());
+        },
+        &[],
+        Some(Waits::Hidden),
+    );
+    check(
         "frozen and outside",
         |w| {
             w.subject.link.as_mut().unwrap().state = LinkState::Frozen;
