@@ -172,6 +172,11 @@ pub fn play_range(ranges: &Ranges) -> Played {
                 small = shrink(small);
                 why = outcome(&small).err().unwrap_or(why);
             }
+            if ranges.tell > 0 {
+                // Told as soon as it is known: who waits for a million may begin with the first.
+                let kept = serde_json::to_string(&small).unwrap_or_default();
+                tell(&format!("seed {seed}: {why}\nto keep: {kept}"));
+            }
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             all.1.push(Failed { seed, why, history: small });
             if all.1.len() >= ranges.most_failures {

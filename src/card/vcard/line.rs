@@ -175,6 +175,18 @@ impl<'a> Line<'a> {
         self.raw.starts_with(b" ") || self.raw.starts_with(b"\t")
     }
 
+    /// Its bytes without a soft line break of quoted-printable (RFC 2045 §6.7) that nothing follows.
+    pub fn without_soft_break(&self) -> &'a [u8] {
+        let mut text = self.raw.trim_ascii_end();
+        if !text.ends_with(b"=") || !self.encoded(&["QUOTED-PRINTABLE"]) {
+            return self.raw;
+        }
+        while let Some(rest) = text.strip_suffix(b"=") {
+            text = rest.trim_ascii_end();
+        }
+        text
+    }
+
     /// Whether it is a property at all.
     pub fn is_property(&self) -> bool {
         self.parsed.is_some()

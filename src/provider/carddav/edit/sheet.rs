@@ -176,6 +176,10 @@ impl<'r, 'a> Sheet<'r, 'a> {
                 Fate { becomes: None, .. } if line.is_rest() && at > 0 && self.is_touched(at - 1) => {
                     keep(&mut out, line.raw.trim_ascii_start());
                 }
+                // Cut off within a quoted-printable value: whatever comes behind would be read as its rest.
+                Fate { becomes: None, .. } if self.lines.tail.is_empty() && at + 1 == self.lines.lines.len() => {
+                    keep(&mut out, line.without_soft_break());
+                }
                 Fate { becomes: None, .. } => keep(&mut out, line.raw),
             }
             self.behind[at].iter().for_each(|draft| draft.push_to(&mut out));
