@@ -11,7 +11,14 @@ use crate::provider::Fetched;
 use crate::store::{Change, Commit, Kind, Known, SubjectKey};
 use crate::sync::diff::Diff;
 use crate::sync::operation::Effect;
-use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen};
+use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, Subject};
+
+fn earlier_names(subject: &Subject) -> &[RemoteId] {
+    match subject.seen.as_ref().map(|stored| &stored.seen) {
+        Some(Seen::Present(record)) => &record.formerly,
+        _ => &[],
+    }
+}
 
 /// What else is there, by what is being read.
 pub(super) struct Others {
@@ -46,7 +53,12 @@ impl Running<'_> {
         }
         if formers.len() > 1 {
             let keys: Vec<SubjectKey> = formers.iter().cloned().map(SubjectKey::Record).collect();
-            let subjects = self.store().subjects(self.account.id, &keys).await?;
+            let mut subjects = self.store().subjects(self.account.id, &keys).await?;
+            // What one of its names was known by already was told before, under that name.
+            let passed_on: BTreeSet<RemoteId> = subjects.iter().flat_map(earlier_names).cloned().collect();
+            let mut old = formers.iter().map(|id| passed_on.contains(id));
+            subjects.retain(|_| !old.next().unwrap_or(false));
+            formers.retain(|id| !passed_on.contains(id));
             let name = normalize::display_name(&record.body);
             let marked = |link: &Link| record.token.is_some() && record.token == link.token;
             let same = |link: &Link| normalize::display_name(&link.base.theirs) == name;
@@ -145,9 +157,9 @@ impl Running<'_> {
     /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).
     pub(super) async fn find_lost(&mut self) -> Result<(), SyncError> {
         for link in self.store().lost(self.account.id).await? {
-            // One that was unlinked, or whose making was undone, stays so under the new id; its UID alone tells, since a record
-            // that says the same may be somebody's new start.
-            let rests = matches!(link.state, LinkState::Unlinked | LinkState::Undone);
+            // One that was unlinked or is redundant, or whose making was undone, stays so under the new id; its UID alone tells,
+            // since a record that says the same may be somebody's new start.
+            let rests = matches!(link.state, LinkState::Unlinked | LinkState::Undone | LinkState::Redundant);
             if !rests && !matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen) {
                 continue;
             }

@@ -346,7 +346,11 @@ impl Play {
             }
             Wide::Return { site } => {
                 let site = self.site(*site);
-                self.world.return_there(site);
+                let back = self.world.return_there(site);
+                // Whose record was made one with another's is that one by now; what comes back may be somebody new.
+                if let Some(id) = back.filter(|id| self.world.merged_away.contains(&(site, id.clone()))) {
+                    self.markers.twin(&self.world.cards_there(site)[&id]);
+                }
             }
             Wide::Copy { site, who } => {
                 let site = self.site(*site);
@@ -408,6 +412,7 @@ impl Play {
         self.markers.retire(&gone);
         let tells = !kinds::has_uid(self.setup.sites[site].1);
         self.world.delete_there(site, &drop);
+        self.world.merged_away.insert((site, drop.clone()));
         // What goes on as a record outside the group has left it.
         self.world.left_there.insert((site, keep.clone()));
         self.world.edit_there(site, &keep, |card| card.emails.extend(gone.emails.iter().cloned()));

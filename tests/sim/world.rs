@@ -96,6 +96,8 @@ pub struct World {
     pub deleted_there: BTreeSet<(usize, String)>,
     /// Remote records that somebody has taken out of the group.
     pub left_there: BTreeSet<(usize, String)>,
+    /// Remote records that somebody has made one with another.
+    pub merged_away: BTreeSet<(usize, String)>,
     /// What a record was called before, by site and present name.
     pub renamed: BTreeMap<(usize, String), String>,
     /// People whom somebody has put into the trash.
@@ -125,6 +127,7 @@ impl World {
             sites: Vec::new(),
             deleted_there: BTreeSet::new(),
             left_there: BTreeSet::new(),
+            merged_away: BTreeSet::new(),
             renamed: BTreeMap::new(),
             trashed_here: BTreeSet::new(),
             last: BTreeMap::new(),
@@ -413,18 +416,19 @@ impl World {
     }
 
     /// A device that was off the net puts back what was deleted there last, under its old name.
-    pub fn return_there(&mut self, site: usize) {
+    pub fn return_there(&mut self, site: usize) -> Option<String> {
         let now_ms = self.time().0 as u64;
         let in_group = matches!(self.settings(site).scope, Scope::Group(_));
         let mut server = self.sites[site].fake.server.lock().unwrap();
         server.tell_time(now_ms);
-        let Some(entry) = server.thrown_away.pop().filter(|entry| server.book.get(&entry.id).is_none()) else { return };
+        let entry = server.thrown_away.pop().filter(|entry| server.book.get(&entry.id).is_none())?;
         server.bring_back(&entry);
         drop(server);
         super::cover::hit("a record came back");
         if in_group {
             self.set_member(site, &entry.id, true);
         }
+        Some(entry.id)
     }
 
     /// Somebody deleted the record, under whatever name we know it.
