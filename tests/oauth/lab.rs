@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -51,6 +51,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use url::Url;
+
+use crate::browser::{Browser, hidden, location};
 
 pub(crate) const WRITE: &str = "https://www.googleapis.com/auth/contacts";
 pub(crate) const READ: &str = "https://www.googleapis.com/auth/contacts.readonly";
@@ -304,6 +306,8 @@ impl Write for &Log {
 #[derive(Default)]
 pub(crate) struct How {
     pub(crate) web: bool,
+    /// Where browsers reach us, if it isn't by the daemon's own port.
+    pub(crate) public: Option<&'static str>,
     pub(crate) testing: bool,
     pub(crate) domains: Vec<String>,
     pub(crate) no_client: bool,
@@ -315,6 +319,7 @@ pub(crate) struct Lab {
     pub(crate) dir: TempDir,
     pub(crate) issuer: Issuer,
     pub(crate) time: Arc<Moved>,
+    pub(crate) listens: SocketAddr,
     _cut: watch::Sender<bool>,
 }
 
@@ -354,7 +359,8 @@ impl Lab {
             Arc::new(SqlStore::open(Sqlite::open(&dir.path().join("contactd.db")).unwrap()).await.unwrap());
         let engine = Arc::new(Engine::new(store, Arc::clone(&world), "one", Options::default()));
         let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let public = format!("http://{}", tcp.local_addr().unwrap());
+        let listens = tcp.local_addr().unwrap();
+        let public = how.public.map_or_else(|| format!("http://{listens}"), str::to_owned);
         let client = ClientSettings {
             id: if how.no_client { String::new() } else { "us".to_owned() },
             secret: Some(Secret::from("client-geheim")),
@@ -405,7 +411,7 @@ impl Lab {
         let router = api::router(Arc::clone(&app)).into_make_service_with_connect_info::<Peer>();
         tokio::spawn(async move { axum::serve(socket, router).await });
         tokio::spawn(async move { axum::serve(tcp, api::open_router(app)).await });
-        let lab = Self { dir, issuer, time, _cut: cut_now };
+        let lab = Self { dir, issuer, time, listens, _cut: cut_now };
         lab.cli(&["users", "add", "ann@example.com", "--name", "Ann Example", "--admin"]).json();
         lab
     }
@@ -442,7 +448,7 @@ impl Lab {
             // One that ends before is not waited for: the test has failed.
             assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
             let line = said[before..].trim();
-            if line.contains("/authorize?") {
+            if line.contains("/authorize?") || line.contains("/oauth/start/") {
                 break Url::parse(line).unwrap();
             }
         };
@@ -452,7 +458,9 @@ impl Lab {
     /// Ann signs in with her browser.
     pub(crate) fn signs_in(&self, address: &str, more: &[&str], who: Consent) -> Ran {
         let (child, url, said) = self.sent(address, more);
-        get(&self.issuer.consent(&url, who));
+        let browser = Browser::default();
+        let url = if url.path().contains("/oauth/start/") { led_on(&browser, &url) } else { url };
+        browser.get(&self.issuer.consent(&url, who));
         ended(child, said)
     }
 
@@ -479,6 +487,15 @@ impl Lab {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// That stands in no file and not in the log.
+    pub(crate) fn nothing_of(&self, secret: &str) {
+        let files =
+            std::fs::read_dir(self.dir.path()).unwrap().filter_map(|file| std::fs::read(file.unwrap().path()).ok());
+        for text in files.chain([LOG.0.lock().unwrap().clone()]) {
+            assert!(!text.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        }
     }
 
     /// Nothing secret stands in any file or in the log, nor in what was said.
@@ -511,12 +528,8 @@ pub(crate) fn ended(mut child: Child, mut err: String) -> Ran {
     Ran { code: output.status.code().unwrap_or(-1), out, err }
 }
 
-/// What a browser shows of that address.
-pub(crate) fn get(url: &Url) -> String {
-    let mut browser = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
-    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    write!(browser, "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", url.host_str().unwrap()).unwrap();
-    let mut page = String::new();
-    browser.read_to_string(&mut page).unwrap();
-    page
+/// Opens the link that a sign-in begins by, and goes on; where to.
+pub(crate) fn led_on(browser: &Browser, link: &Url) -> Url {
+    let page = browser.get(link);
+    location(&browser.post(link, &[("shown", hidden(&page, "shown"))]))
 }
