@@ -545,7 +545,7 @@ impl Trial<'_> {
         let write = Write { what, token, collection: book.clone(), before, photo: None, by };
         match self.provider.write(std::slice::from_ref(&write)).await.pop() {
             // What lacks shows when it is compared.
-            Some(Outcome::Partly { record, .. }) => Outcome::Stored(record),
+            Some(Outcome::Partly { record, .. } | Outcome::Without { record, .. }) => Outcome::Stored(record),
             Some(outcome) => outcome,
             None => Outcome::NotTried,
         }
@@ -590,9 +590,11 @@ fn words(outcome: &Outcome) -> String {
         Outcome::Missing => "the contact is not there".to_owned(),
         Outcome::NotTried => "the provider did not take it for the moment; try again later".to_owned(),
         Outcome::Unknown => "the answer was lost".to_owned(),
-        Outcome::Stored(_) | Outcome::Partly { .. } | Outcome::Landed(_) | Outcome::Deleted => {
-            "done, and not as it was meant".to_owned()
-        }
+        Outcome::Stored(_)
+        | Outcome::Partly { .. }
+        | Outcome::Without { .. }
+        | Outcome::Landed(_)
+        | Outcome::Deleted => "done, and not as it was meant".to_owned(),
     }
 }
 
