@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use mock_providers::faults::{Fault, Faults, Match};
 use serde_json::json;
 
-use crate::lab::{ANN, ICLOUD, Lab, MINUTE, Ran, USER, contact, ended, nothing};
+use crate::lab::{ANN, ICLOUD, Lab, MINUTE, USER, contact, nothing};
+use crate::parts::{Ran, ended};
 
 /// What was said of each thing that was looked at.
 type Said = BTreeMap<String, (bool, String)>;

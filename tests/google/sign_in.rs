@@ -3,7 +3,9 @@
 use mock_providers::faults::{Fault, Match};
 use serde_json::json;
 
-use crate::lab::{ANN, Lab, USER, contact, ended, get, nothing, redirected};
+use crate::browser::get;
+use crate::lab::{ANN, Lab, USER, contact, nothing, redirected};
+use crate::parts::ended;
 
 const READ: &str = "https://www.googleapis.com/auth/contacts.readonly";
 const WRITE: &str = "https://www.googleapis.com/auth/contacts";

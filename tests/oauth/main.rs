@@ -5,13 +5,16 @@
 #[path = "../common/browser.rs"]
 mod browser;
 mod lab;
+#[path = "../common/parts.rs"]
+mod parts;
 mod web;
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use browser::get;
-use lab::{ANN, Consent, How, Lab, READ, WRITE, ended};
+use lab::{ANN, Consent, How, Lab, READ, WRITE};
+use parts::ended;
 use serde_json::json;
 
 const GMAIL: &str = "ann@gmail.com";

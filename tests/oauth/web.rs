@@ -6,7 +6,8 @@ use serde_json::json;
 use url::Url;
 
 use crate::browser::{Browser, get, head, hidden, location};
-use crate::lab::{ANN, How, Lab, ended, led_on};
+use crate::lab::{ANN, How, Lab, led_on};
+use crate::parts::ended;
 use crate::{GMAIL, USER};
 
 async fn web() -> Lab {
@@ -53,7 +54,7 @@ async fn a_web_client_is_come_back_to_at_the_public_address() {
     let kept: Vec<String> = browser.cookies().into_values().collect();
     assert_eq!(kept.len(), 1);
     lab.nothing_leaked(&[&ran.out, &page]);
-    lab.nothing_of(&kept[0]);
+    lab.nothing_of(&[&kept[0]], &[]);
     // What was refused is told to the command, too, and shown as text.
     let ran = lab.signs_in("b&b@gmail.com", &[], ANN);
     assert!(ran.code == 3 && ran.err.contains("you signed in as ann@gmail.com"), "{ran:?}");
