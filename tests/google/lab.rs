@@ -12,13 +12,14 @@ use contactd::provider::google::settings::GoogleSettings;
 use contactd::provider::http::gate::{Gate, Pace};
 use contactd::provider::oauth::client::ClientSettings;
 use contactd::provider::oauth::google::{GOOGLE, Setup};
+use contactd::provider::oauth::service::ServiceAccount;
 use contactd::provider::registry::GoogleParts;
 use contactd::seal::Secret;
 use mock_providers::carddav::settings::{Account as Mailbox, Clock as Ticks};
 use mock_providers::carddav::{self, Device, Icloud};
 use mock_providers::google::{Account, Google, Settings};
 use mock_providers::journal::Mark;
-use mock_providers::oauth::User;
+use mock_providers::oauth::{Client, User};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -28,11 +29,14 @@ use crate::parts::{Parts, Ran, ended};
 /// Ann's mailbox, and Bob's.
 pub(crate) const ANN: &str = "ann.example@gmail.com";
 pub(crate) const BOB: &str = "bob.example@gmail.com";
+/// One in a domain that is reached by a service account, where there is one.
+pub(crate) const DELEGATED: &str = "kim@example.org";
 /// Ann's other one.
 pub(crate) const ICLOUD: &str = "ann@icloud.com";
 /// The users.
 pub(crate) const USER: &str = "ann@example.com";
 pub(crate) const OTHER: &str = "bob@example.com";
+const KEY_FILE: &str = include_str!("../golden/oauth/service-account.json");
 const PASSWORD: &str = "abcd-efgh-ijkl-mnop";
 pub(crate) const CLIENT: (&str, &str) = ("mock-desktop.apps.googleusercontent.com", "mock-desktop-secret");
 /// What no file, log or answer may hold: tokens of either kind, our client's secret, a password.
@@ -60,8 +64,26 @@ impl Lab {
         Self::with(|_| {}).await
     }
 
+    /// The same for a domain whose administrator has delegated these scopes to a service account of ours, and a mailbox there.
+    pub(crate) async fn delegated(scopes: &[&str]) -> Self {
+        let file: Value = serde_json::from_str(KEY_FILE).unwrap();
+        let text = |name: &str| file[name].as_str().unwrap();
+        let public = format!("-----BEGIN PUBLIC KEY-----\n{}\n", text("public_key_for_the_test"));
+        let account = Client::service(text("client_email"), &public, scopes);
+        let service = ServiceAccount::read(&Secret::from(KEY_FILE)).unwrap();
+        let change = |settings: &mut Settings| {
+            settings.oauth.clients.push(account);
+            settings.oauth.users.push(User::new(DELEGATED, "100000000000000000003", "Kim Example"));
+        };
+        Self::put_together(change, Some(Arc::new(service))).await
+    }
+
     /// A daemon with two users, Ann and Bob, each with a mailbox at the mock Google, and Ann with one at the mock iCloud.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::put_together(change, None).await
+    }
+
+    async fn put_together(change: impl FnOnce(&mut Settings), service: Option<Arc<ServiceAccount>>) -> Self {
         let mut settings = Settings { clock: Ticks::System, ..Settings::without_quotas() };
         settings.oauth.users = vec![
             User::new(ANN, "100000000000000000001", "Ann Example"),
@@ -87,8 +109,8 @@ impl Lab {
         let setup = Setup {
             dialect: &GOOGLE,
             client,
-            service: None,
-            domains: Vec::new(),
+            service,
+            domains: vec!["example.org".to_owned()],
             testing: false,
             redirect: None,
             api: url(&at.people),
