@@ -91,7 +91,11 @@ impl From<ConnectError> for ApiError {
                 SignInError::Unknown | SignInError::Ended => Self::NotFound(says),
                 SignInError::BadRedirect | SignInError::NoAnswer | SignInError::OtherState => Self::Invalid(says),
                 SignInError::TooMany => Self::Stopping(says),
-                SignInError::Denied { .. }
+                SignInError::NotBegunHere
+                | SignInError::BegunElsewhere
+                | SignInError::NotShown
+                | SignInError::NoAddress
+                | SignInError::Denied { .. }
                 | SignInError::NoRefresh { .. }
                 | SignInError::Fewer { .. }
                 | SignInError::NoIdentity(_)

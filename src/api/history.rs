@@ -202,6 +202,10 @@ impl<'a> Told<'a> {
                     RemoteChange::Deleted { card, .. } => ("deleted".to_owned(), operation::diff(card, &nothing)),
                     RemoteChange::Joined(_) => ("put into the group".to_owned(), Vec::new()),
                     RemoteChange::Left(_) => ("taken out of the group".to_owned(), Vec::new()),
+                    RemoteChange::NotTaken { fields, why } => {
+                        let names: Vec<_> = fields.iter().map(|field| field.name()).collect();
+                        (format!("{} not taken: {why}", names.join(", ")), Vec::new())
+                    }
                 };
                 ("there", address(account), remote.clone(), does, fields)
             }

@@ -18,23 +18,39 @@ pub(super) fn events(
     stops: bool,
     done: impl Future<Output = Result<Event, ApiError>> + Send + 'static,
 ) -> Response {
+    telling(handle, stops, mpsc::unbounded_channel().1, done)
+}
+
+/// The same with what is told meanwhile. The last event has all of that once more, so that a caller who reads slowly may get
+/// only the first of it before.
+pub(super) fn telling(
+    handle: Handle,
+    stops: bool,
+    mut told: mpsc::UnboundedReceiver<Event>,
+    done: impl Future<Output = Result<Event, ApiError>> + Send + 'static,
+) -> Response {
     let (line, lines) = mpsc::channel::<Event>(16);
     tokio::spawn(async move {
         let mut progress = handle.watch();
         let mut done = Box::pin(done);
+        let mut whole = true;
         loop {
-            let event = tokio::select! {
+            let (event, is_told) = tokio::select! {
                 biased;
+                Some(event) = told.recv(), if whole => (event, true),
                 outcome = &mut done => {
                     let event = outcome.unwrap_or_else(|error| Event::Failed(error.body()));
                     let _ = line.send(event).await;
                     return;
                 }
-                Ok(()) = progress.changed() => shown(*progress.borrow_and_update()),
+                Ok(()) = progress.changed() => (shown(*progress.borrow_and_update()), false),
             };
             // Who reads slowly gets fewer lines, and doesn't hold up the run.
-            if line.try_send(event).is_err() && line.is_closed() && stops {
-                handle.stop();
+            if line.try_send(event).is_err() {
+                whole &= !is_told;
+                if line.is_closed() && stops {
+                    handle.stop();
+                }
             }
         }
     });

@@ -1,4 +1,4 @@
-//! IO. The control API: HTTP with JSON, over the Unix socket; on TCP for now only health, metrics and the end of a sign-in.
+//! IO. The control API: HTTP with JSON, over the Unix socket; on TCP for now only health, metrics and a user's way through a sign-in.
 //!
 //! Owns: the routers, who may call ([`caller`]), and answers that come while something is done ([`live`]). Must not: know a
 //! provider; decide what a rule or the access policy decides. A resource is one file here and its lines in [`router`].
@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, patch, post, put};
 
@@ -34,10 +35,15 @@ pub use error::ApiError;
 use crate::crm::edition::Edition;
 use crate::engine::Engine;
 use crate::engine::connect::Connector;
+use crate::engine::connect::browser::START;
+use crate::engine::connect::sign_in::CALLBACK;
 use crate::engine::schedule::{Schedule, Turn};
 use crate::ids::AccountId;
 use crate::store::AccountState;
 use crate::sync::settings::GuardSettings;
+
+/// No form that is sent here is larger.
+const LARGEST_FORM: usize = 4096;
 
 /// What all handlers share.
 pub struct App {
@@ -103,10 +109,14 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new().nest("/api/v1", v1).layer(from_fn(caller::only_root_or_us)).merge(health()).with_state(app)
 }
 
-/// What may be asked over TCP: whether we live, whether we are ready, and counts; and where users come back to who signed in
-/// at a provider.
+/// What may be asked over TCP: whether we live, whether we are ready, and counts; and where users go and come back to
+/// who sign in at a provider.
 pub fn open_router(app: Arc<App>) -> Router {
-    health().route(crate::engine::connect::sign_in::CALLBACK, get(sign_in::callback)).with_state(app)
+    health()
+        .route(CALLBACK, get(sign_in::callback))
+        .route(&format!("{START}{{ticket}}"), get(sign_in::start).post(sign_in::go_on))
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .with_state(app)
 }
 
 fn health() -> Router<Arc<App>> {

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 use super::caller::Caller;
 use super::types::{AccountStatus, Check, Event, Rotated, StatusShown};
@@ -188,17 +189,21 @@ pub(super) async fn trial(
     }
     let turn = app.schedule.turn(account.id, false).await?;
     let handle = turn.handle().clone();
+    let (tell, told) = mpsc::unbounded_channel();
     let trial = async move {
-        let found = Box::pin(app.connector.trial(&account, how.write, turn.handle())).await;
-        drop(turn);
-        let shown = |Finding { name, ok, says }: Finding| Check {
-            name: name.to_owned(),
-            ok,
-            says: accounts::complete(&says, &account, &caller),
+        let shown = |Finding { name, ok, says }: &Finding| Check {
+            name: (*name).to_owned(),
+            ok: *ok,
+            says: accounts::complete(says, &account, &caller),
         };
-        Ok(Event::Tried { checks: found.into_iter().map(shown).collect() })
+        let tell = |finding: &Finding| {
+            let _ = tell.send(Event::Looked(shown(finding)));
+        };
+        let found = Box::pin(app.connector.trial(&account, how.write, turn.handle(), &tell)).await;
+        drop(turn);
+        Ok(Event::Tried { checks: found.iter().map(shown).collect() })
     };
-    Ok(live::events(handle, false, trial))
+    Ok(live::telling(handle, false, told, trial))
 }
 
 pub(super) async fn rotate(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Rotated>, ApiError> {

@@ -353,9 +353,11 @@ pub enum Event {
     Previewed(PreviewShown),
     /// A comparison is there.
     Verified(VerifiedShown),
+    /// A trial of an account has looked at one thing.
+    Looked(Check),
     /// A trial of an account came to its end.
     Tried {
-        /// What was looked at.
+        /// All that was looked at.
         checks: Vec<Check>,
     },
     /// It ended early.

@@ -67,7 +67,7 @@ impl Client {
         }
         match last {
             Some(Event::Failed(body)) => Err(refused(body)),
-            Some(Event::Progress { .. }) | None => Err(CliError::new(
+            Some(Event::Progress { .. } | Event::Looked(_)) | None => Err(CliError::new(
                 Exit::Failed,
                 "the daemon stopped before this was done; it goes on when it runs again",
             )),

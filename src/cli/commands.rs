@@ -149,8 +149,16 @@ async fn live(account: &str, write: bool, yes: bool, client: &Client, style: Sty
             std::future::pending::<()>().await;
         }
     };
+    // Each line as it comes; JSON is one value, and comes in the end.
+    let mut told = 0;
+    let tell = |check: &Check| {
+        if !style.json {
+            print(&show::checks(std::slice::from_ref(check)));
+            told += 1;
+        }
+    };
     let event = tokio::select! {
-        event = follow(&path, client, style) => event?,
+        event = follow_telling(&path, client, style, tell) => event?,
         () = broken_off => {
             let says = if write {
                 "broken off here; the daemon goes on, and removes the contact that it has made"
@@ -163,7 +171,12 @@ async fn live(account: &str, write: bool, yes: bool, client: &Client, style: Sty
     let Event::Tried { checks } = event else {
         return Err(CliError::new(Exit::Failed, "the daemon gave no answer to that"));
     };
-    style.answer(&checks, |checks| show::checks(checks));
+    let rest = checks.get(told..).unwrap_or_default();
+    if style.json {
+        style.answer(&checks, |_| String::new());
+    } else if !rest.is_empty() {
+        print(&show::checks(rest));
+    }
     Ok(if checks.iter().all(|check| check.ok) { Exit::Ok } else { Exit::Failed })
 }
 
@@ -383,6 +396,16 @@ fn waits(event: &Event) -> Exit {
 
 /// Follows something long with a bar, if somebody looks.
 async fn follow(path: &str, client: &Client, style: Style) -> Result<Event, CliError> {
+    follow_telling(path, client, style, |_| ()).await
+}
+
+/// The same; `tell` hears of each thing that a trial has looked at, while no bar stands in its way.
+async fn follow_telling(
+    path: &str,
+    client: &Client,
+    style: Style,
+    mut tell: impl FnMut(&Check),
+) -> Result<Event, CliError> {
     let bar = if style.bars { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
         bar.set_style(style);
@@ -390,6 +413,9 @@ async fn follow(path: &str, client: &Client, style: Style) -> Result<Event, CliE
     bar.enable_steady_tick(std::time::Duration::from_millis(120));
     let outcome = client
         .follow(path, |event| {
+            if let Event::Looked(check) = event {
+                bar.suspend(|| tell(check));
+            }
             if let Event::Progress { phase, read, tally } = event {
                 let changed = |c: &crate::api::types::CountsShown| c.added + c.updated + c.deleted;
                 let (here, there) = (changed(&tally.here), changed(&tally.there));

@@ -289,7 +289,7 @@ pub(super) fn done(tally: &TallyShown) -> String {
         let _ = writeln!(text, "{} deletions are held; see `contactd held list`", tally.held);
     }
     if tally.failed > 0 {
-        let _ = writeln!(text, "{} failed and are tried again; see `contactd status`", tally.failed);
+        let _ = writeln!(text, "{} failed; see `contactd runs show` and `contactd status`", tally.failed);
     }
     text
 }

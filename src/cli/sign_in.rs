@@ -73,12 +73,17 @@ pub(super) async fn add(new: &AccountAdd, client: &Client) -> Result<Option<Acco
             tokio::select! {
                 ended = &mut outcome, if redirect != ours => return ended,
                 Some(back) = come.recv() => {
-                    if parameter(&back.redirected, "state").as_deref() != Some(&state) {
+                    // Where users come back to the daemon, it alone knows what follows.
+                    if redirect == ours && parameter(&back.redirected, "state").as_deref() != Some(&state) {
                         note("That is not the address that follows on this sign-in; it has code= and state= in it.");
                         continue;
                     }
                     let answer = CameBack { redirected: back.redirected };
                     let ended: Result<AccountAdded, CliError> = client.post(&path, Some(&answer)).await;
+                    if redirect != ours && let Err(error) = &ended && error.exit == Exit::Failed {
+                        note(&error.says);
+                        continue;
+                    }
                     if let Some(browser) = back.browser {
                         match &ended {
                             Ok(added) => tell(browser, "200 OK", &format!("{} is connected. You can close this window.", added.account.address)).await,

@@ -23,6 +23,16 @@ const SERVICE: &str = "contactd-google-service-account";
 /// # Errors
 /// What is wrong with it, and what to do.
 pub(crate) fn setup(config: &Config, credentials: Option<&Path>) -> Result<Setup, String> {
+    let setup = parts(config, credentials)?;
+    if setup.service.is_none() && !setup.domains.is_empty() {
+        return Err(
+            "google.delegated_domains names domains, and google.service_account_file is empty; set it".to_owned()
+        );
+    }
+    Ok(setup)
+}
+
+fn parts(config: &Config, credentials: Option<&Path>) -> Result<Setup, String> {
     let google = &config.google;
     let secret = read(credentials, SECRET, &google.client_secret_file, "google.client_secret_file")?;
     let secret = match secret {
@@ -42,11 +52,6 @@ pub(crate) fn setup(config: &Config, credentials: Option<&Path>) -> Result<Setup
         .map(|text| ServiceAccount::read(&text).map(Arc::new))
         .transpose()
         .map_err(|error| format!("the file in google.service_account_file can't be used: {error}"))?;
-    if service.is_none() && !google.delegated_domains.is_empty() {
-        return Err(
-            "google.delegated_domains names domains, and google.service_account_file is empty; set it".to_owned()
-        );
-    }
     let redirect = match google.client_type {
         ClientType::Desktop => None,
         ClientType::Web => Some(format!("{}{CALLBACK}", config.http.public_url.trim_end_matches('/'))),
@@ -66,8 +71,15 @@ pub(crate) fn setup(config: &Config, credentials: Option<&Path>) -> Result<Setup
 
 /// What `doctor` says of it.
 pub(crate) fn look(config: &Config) -> Result<String, String> {
-    let setup = setup(config, None)?;
+    // What systemd hands to the daemon is not seen from here.
+    let setup = parts(config, None)?;
     let google = &config.google;
+    if setup.redirect.is_some() && config.http.listen.is_empty() {
+        return Err(
+            "users come back to http.public_url, and nothing listens for them; set http.listen to where the proxy leads"
+                .to_owned(),
+        );
+    }
     if google.client_id.is_empty() && !google.client_secret_file.as_os_str().is_empty() {
         return Err("there is a file with a client's secret, and google.client_id is empty; set it".to_owned());
     }
@@ -88,8 +100,11 @@ pub(crate) fn look(config: &Config) -> Result<String, String> {
             says.push(format!("without a file for its secret (systemd may give it as {SECRET})"));
         }
     }
+    let domains = setup.domains.join(", ");
     if setup.service.is_some() {
-        says.push(format!("a service account for {}", setup.domains.join(", ")));
+        says.push(format!("a service account for {domains}"));
+    } else if !domains.is_empty() {
+        says.push(format!("a service account for {domains}, if systemd gives its key as {SERVICE}"));
     }
     if setup.testing {
         says.push("in testing, so that sign-ins end after seven days".to_owned());
@@ -154,11 +169,11 @@ mod tests {
             (format!("{id}\nclient_secret_file = '{empty}'"), Err("is empty")),
             (format!("{id}\nclient_secret_file = '/nowhere/at/all'"), Err("can't be read")),
             (format!("service_account_file = '{json}'"), Err("no key of a service account")),
-            ("delegated_domains = ['example.com']".to_owned(), Err("service_account_file is empty")),
+            ("delegated_domains = ['example.com']".to_owned(), Ok("for example.com, if systemd gives its key")),
         ];
+        let http = "http.public_url = 'https://crm.example.com/'\nhttp.listen = ['127.0.0.1:0']\n";
         for (lines, expected) in table {
-            let config =
-                config(dir.path(), &format!("http.public_url = 'https://crm.example.com/'\n[google]\n{lines}\n"));
+            let config = config(dir.path(), &format!("{http}[google]\n{lines}\n"));
             let said = look(&config);
             match (&said, expected) {
                 (Ok(says), Ok(part)) | (Err(says), Err(part)) => assert!(says.contains(part), "{lines}: {says}"),
@@ -166,6 +181,12 @@ mod tests {
             }
             assert!(!format!("{said:?} {:?}", setup(&config, None)).contains("geheim"), "{lines}");
         }
+        let said = |lines: &str| look(&config(dir.path(), lines)).unwrap_err();
+        let deaf = said(&format!("http.public_url = 'https://crm.example.com'\n[google]\n{id}\nclient_type = 'web'\n"));
+        assert!(deaf.contains("set http.listen"), "{deaf}");
+        // The daemon itself sees whether systemd gave it.
+        let alone = setup(&config(dir.path(), "[google]\ndelegated_domains = ['example.com']\n"), None).unwrap_err();
+        assert!(alone.contains("service_account_file is empty"), "{alone}");
         // What systemd gives goes before.
         at(SECRET, "from-systemd", 0o644);
         let config = config(dir.path(), &format!("[google]\n{id}\nclient_secret_file = '{good}'\n"));

@@ -4,6 +4,7 @@
 //! in at a provider itself is [`sign_in`]. Must not: give a password to anybody but the adapter. Start reading at
 //! [`Connector::add`].
 
+pub mod browser;
 pub mod sign_in;
 pub mod trial;
 mod vault;

@@ -518,7 +518,7 @@ pub(crate) fn count(effects: &[Effect]) -> Tally {
                 RemoteChange::Created(_) => tally.remote.added += 1,
                 RemoteChange::Updated(_) => tally.remote.updated += 1,
                 RemoteChange::Deleted { .. } => tally.remote.deleted += 1,
-                RemoteChange::Joined(_) | RemoteChange::Left(_) => {}
+                RemoteChange::Joined(_) | RemoteChange::Left(_) | RemoteChange::NotTaken { .. } => {}
             },
             Effect::Link { .. } | Effect::Relinked { .. } => {}
         }

@@ -29,10 +29,18 @@ pub(super) struct Decided {
 /// What pairing found for a whole round.
 pub(super) struct Met {
     pairing: Pairing,
+    /// Who is not pushed beside a record that is, or could be, theirs.
     people: BTreeSet<PersonId>,
+    /// Whose record is theirs.
+    matched: BTreeSet<PersonId>,
 }
 
 impl Met {
+    /// Whether that is a person whose record is about to be linked: they wait for nobody.
+    pub(super) fn is_matched(&self, key: &SubjectKey) -> bool {
+        matches!(key, SubjectKey::Person(id) if self.matched.contains(id))
+    }
+
     /// Records that wait, with the people who could be the same.
     pub(super) fn in_question(&self) -> &BTreeMap<RemoteId, BTreeSet<PersonId>> {
         &self.pairing.in_question
@@ -53,13 +61,14 @@ impl Running<'_> {
             }
         }
         // A person who is about to be matched is not pushed beside its record either.
-        let people = pairing.people_in_question().into_iter().chain(pairing.same.values().copied()).collect();
-        Ok(Met { pairing, people })
+        let matched: BTreeSet<PersonId> = pairing.same.values().copied().collect();
+        let people = pairing.people_in_question().into_iter().chain(matched.iter().copied()).collect();
+        Ok(Met { pairing, people, matched })
     }
 
     /// No pairing: for subjects that are linked.
     pub(super) fn meet_none(&self) -> Met {
-        Met { pairing: Pairing::default(), people: BTreeSet::new() }
+        Met { pairing: Pairing::default(), people: BTreeSet::new(), matched: BTreeSet::new() }
     }
 
     /// Decides a page of subjects.

@@ -74,6 +74,10 @@ impl Running<'_> {
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for one in self.decide(page, &met).await? {
+                // Where their record is linked, that is said with it; they are only kept from being pushed beside it.
+                if one.decision.waits == Some(Waits::Ambiguous) && met.is_matched(&one.key) {
+                    continue;
+                }
                 for side in one.decision.steps.iter().filter_map(|s| deletion(&one.subject, s)) {
                     match (side, confirmed(&one.subject)) {
                         (Deletion::Local, false) => local += 1,
@@ -110,7 +114,8 @@ impl Preview {
             clashes: Vec::new(),
             waits: decision.waits,
         };
-        if decision.waits == Some(Waits::Ambiguous) {
+        // Whoever it could be waits with it, and is shown; it is one decision all the same.
+        if decision.waits == Some(Waits::Ambiguous) && row.remote.is_some() {
             self.undecided += 1;
         }
         for step in decision.steps {

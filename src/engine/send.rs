@@ -144,6 +144,17 @@ impl Running<'_> {
                         None => self.unfinished = true,
                     }
                 }
+                Outcome::Without { record, fields, why } => {
+                    records.insert(intent.link, record.clone());
+                    let (first, remote) = (effects.len(), Some(record.at.id.clone()));
+                    Box::pin(self.close_stored(intent, shown, record, &mut commit, &mut effects)).await?;
+                    // What is agreed on is as it is shown, so that it is not sent again; and it is told once.
+                    operation::not_taken(&mut effects, first, fields);
+                    let (link, account, person) = (intent.link, intent.account, intent.person);
+                    let change = RemoteChange::NotTaken { fields: fields.iter().collect(), why };
+                    effects.push(Effect::Remote { link, account, person, remote, change });
+                    self.tally.failed += 1;
+                }
                 Outcome::Deleted => self.close_deleted(intent, &mut commit, &mut effects).await?,
                 // A joining that came to nothing stays open: scope does not apply to its record until it is done, or a
                 // record that never came in would count as one that left.

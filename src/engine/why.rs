@@ -8,7 +8,7 @@ use super::fetch::hides_somebody;
 use super::plan::Decided;
 use super::preview::Preview;
 use super::{Engine, SyncError};
-use crate::card::field::{Field, FieldValue};
+use crate::card::field::{Field, FieldValue, Shape};
 use crate::ids::{LinkId, PersonId, RemoteId, Timestamp};
 use crate::store::{Account, Failure, HeldDeletion, SubjectKey};
 use crate::sync::caps::Capabilities;
@@ -167,6 +167,13 @@ fn stays(subject: &Subject, facts: &Facts<'_>) -> Vec<StaysHere> {
             StaysBecause::Mapping
         } else if !facts.caps.writes.contains(field) {
             StaysBecause::NoPlace
+        } else if field.shape() == Shape::One {
+            let base = &link.base;
+            let agreed = base.mapped.contains(field) && base.ours.same(&person.person.card, field);
+            if !agreed || base.theirs.has(field) {
+                continue;
+            }
+            StaysBecause::Refused
         } else {
             let elements = link.base.ours.get(field).into_elements();
             for (place, why) in link.base.pairs.withheld.get(&field).into_iter().flatten() {

@@ -208,6 +208,16 @@ pub enum Outcome {
         /// Why, where the provider refused them; `None` = there was no time, or no answer, for them.
         why: Option<String>,
     },
+    /// It is stored, as this, but for these fields, which the provider won't take unless they change: they stay here, and are
+    /// not sent again.
+    Without {
+        /// As it is shown.
+        record: RemoteRecord,
+        /// The fields that were not taken.
+        fields: FieldSet,
+        /// Why, for a person.
+        why: String,
+    },
     /// It is stored; the answer does not show how: read it again. With an etag where the answer names the version that was
     /// stored: if another one is read, somebody has edited it since.
     Landed(RemoteRef),

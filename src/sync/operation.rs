@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
-use crate::card::field::{Field, FieldValue};
+use crate::card::field::{Field, FieldSet, FieldValue};
 use crate::crm::person::VisibleTo;
 use crate::ids::{AccountId, GroupId, LinkId, OpId, PersonId, RemoteId, RunId, Timestamp, UserId};
 use crate::sync::diff::Diff;
@@ -185,6 +185,31 @@ pub enum RemoteChange {
     Joined(GroupId),
     /// We took it out of a group.
     Left(GroupId),
+    /// It did not take these fields of what was sent; why.
+    NotTaken {
+        /// Which.
+        fields: Vec<Field>,
+        /// Why, for a person.
+        why: String,
+    },
+}
+
+/// From the effect at `first` on, records did not change in these fields.
+pub fn not_taken(effects: &mut Vec<Effect>, first: usize, fields: FieldSet) {
+    for effect in effects.iter_mut().skip(first) {
+        match effect {
+            Effect::Remote { change: RemoteChange::Created(card), .. } => {
+                fields.iter().for_each(|field| card.set(field, Card::default().get(field)));
+            }
+            Effect::Remote { change: RemoteChange::Updated(diffs), .. } => {
+                diffs.retain(|diff| !fields.contains(diff.field));
+            }
+            _ => {}
+        }
+    }
+    let nothing = |effect: &Effect| matches!(effect, Effect::Remote { change: RemoteChange::Updated(diffs), .. } if diffs.is_empty());
+    let mut place = 0..;
+    effects.retain(|effect| place.next().is_none_or(|n| n < first) || !nothing(effect));
 }
 
 /// The change of one field as a whole; for lists the elements are found again by `sync::elements`.

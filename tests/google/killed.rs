@@ -12,7 +12,9 @@ use mock_providers::oauth::User;
 use serde_json::json;
 
 use crate::app::{TestApp, card};
-use crate::lab::{ANN, CLIENT, ICLOUD, MINUTE, USER, ended, get, nothing, redirected, sent_to};
+use crate::browser::get;
+use crate::lab::{ANN, CLIENT, ICLOUD, MINUTE, USER, nothing, redirected};
+use crate::parts::{ended, sent_to};
 
 /// More than a batch holds.
 const PEOPLE: usize = 250;

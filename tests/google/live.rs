@@ -1,11 +1,13 @@
 //! `doctor --live`: what it says of an account that is well and of one that isn't, and that nothing is left of it anywhere.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
 
 use mock_providers::faults::{Fault, Faults, Match};
 use serde_json::json;
 
-use crate::lab::{ANN, ICLOUD, Lab, MINUTE, Ran, USER, contact, ended, nothing};
+use crate::lab::{ANN, ICLOUD, Lab, MINUTE, USER, contact, nothing};
+use crate::parts::{Ran, ended};
 
 /// What was said of each thing that was looked at.
 type Said = BTreeMap<String, (bool, String)>;
@@ -58,8 +60,30 @@ async fn a_look_reads_a_little_of_everything_and_writes_nothing() {
     assert!(paths.iter().any(|path| path.ends_with("/token")), "the refresh token is used: {paths:?}");
     assert_eq!((lab.since(mark).1, runs(&lab)), (0, before), "{paths:?}");
     let plain = lab.plain(&["doctor", "--live", ANN]).out;
+    assert_eq!(plain.lines().count(), said.len(), "each once: {plain}");
     assert!(plain.lines().all(|line| line.starts_with("ok   ")) && plain.contains("ok   sign-in: "), "{plain}");
     lab.nothing_leaked(&[&plain]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_finding_is_shown_as_it_comes() {
+    let lab = Lab::new().await;
+    lab.connect(&[]);
+    // The listing does not come while anybody looks here.
+    lab.google.fault(Match::method("GET").path("/connections"), Fault::Delay(600_000));
+    let mut child = lab.spawn(&["doctor", "--live", ANN]);
+    let mut shown = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("ok   groups: ") {
+        line.clear();
+        assert!(shown.read_line(&mut line).unwrap() > 0, "it ended before");
+        assert!(line.starts_with("ok   "), "{line}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line.clear();
+    shown.read_to_string(&mut line).unwrap();
+    assert_eq!(line, "", "what was not looked at was not said");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,10 +6,16 @@ mod adapter;
 #[allow(dead_code, reason = "what other tests use of it")]
 #[path = "../common/app.rs"]
 mod app;
+#[allow(dead_code, reason = "what other tests use of it")]
+#[path = "../common/browser.rs"]
+mod browser;
 mod faults;
 mod killed;
 mod lab;
 mod live;
+#[allow(dead_code, reason = "what other tests use of it")]
+#[path = "../common/parts.rs"]
+mod parts;
 mod sign_in;
 mod sync;
 mod together;

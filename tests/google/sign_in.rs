@@ -3,7 +3,9 @@
 use mock_providers::faults::{Fault, Match};
 use serde_json::json;
 
-use crate::lab::{ANN, Lab, USER, contact, ended, get, nothing, redirected};
+use crate::browser::get;
+use crate::lab::{ANN, DELEGATED, Lab, USER, contact, nothing, redirected};
+use crate::parts::ended;
 
 const READ: &str = "https://www.googleapis.com/auth/contacts.readonly";
 const WRITE: &str = "https://www.googleapis.com/auth/contacts";
@@ -145,4 +147,28 @@ async fn what_is_removed_is_given_back_and_coming_back_doubles_nothing() {
     let tally = lab.cli(&["account", "start", ANN, "--yes"]).json()["tally"].clone();
     assert_eq!(tally, nothing());
     assert_eq!((lab.people().len(), lab.ann().len()), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_account_needs_no_user_and_says_what_to_delegate() {
+    let (email, openid) = ("https://www.googleapis.com/auth/userinfo.email", "openid");
+    for too_few in [&[][..], &[WRITE], &[READ, openid, email]] {
+        let lab = Lab::delegated(too_few).await;
+        let ran = lab.cli(&["account", "add", DELEGATED, "--user", USER]);
+        let told = [WRITE, openid, email].iter().all(|scope| ran.err.contains(scope));
+        assert!(ran.code == 3 && told && lab.accounts() == 0, "{too_few:?}: {ran:?}");
+    }
+    for (direction, scope) in [("two_way", WRITE), ("one_way", READ)] {
+        let lab = Lab::delegated(&[scope, openid, email]).await;
+        let kim = lab.google.account(DELEGATED).unwrap();
+        kim.add(&contact("Robin", None)).unwrap();
+        let added = lab.cli(&["account", "add", DELEGATED, "--user", USER, "--direction", direction]).json();
+        assert_eq!(added["how"], "new");
+        assert_eq!(lab.cli(&["account", "start", DELEGATED, "--yes"]).json()["tally"]["here"]["added"], 1);
+        lab.add("New");
+        lab.refresh_of(DELEGATED);
+        assert_eq!(kim.len(), if direction == "two_way" { 2 } else { 1 });
+        let ran = lab.plain(&["doctor", "--live", DELEGATED]);
+        assert!(ran.code == 0 && ran.out.contains(&format!("ok   sign-in: as {DELEGATED}")), "{ran:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use mock_providers::faults::{Fault, Faults, Match};
 use serde_json::{Value, json};
 
-use crate::lab::{ANN, BOB, ICLOUD, Lab, MINUTE, OTHER, contact, nothing};
+use crate::lab::{ANN, BOB, ICLOUD, Lab, MINUTE, OTHER, USER, contact, nothing};
 
 /// How many rounds of syncs all books may need until nothing moves any more.
 const ROUNDS: usize = 4;
@@ -141,4 +141,84 @@ async fn a_picture_that_fails_after_its_contact_was_made_is_sent_again() {
         assert_eq!(lab.cli(&["conflicts", "list"]).json(), json!([]), "{fault:?}");
         lab.assert_quiet();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_google_does_not_take_is_told_once_and_not_sent_again() {
+    let lab = Lab::with(|settings| settings.writes.photo_bytes = 40).await;
+    let (ann, device) = (lab.ann(), lab.device());
+    lab.connect(&[]);
+    lab.connect_icloud();
+    let small = "PHOTO;ENCODING=b;TYPE=JPEG:/9j/4AAQSkZJRgABAQAAAQABAAD/2Q==";
+    let large = format!("PHOTO;ENCODING=b;TYPE=JPEG:/9j/{}", "A".repeat(400));
+    device.add(format!(
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:kim\r\nN:Example;Kim;;;\r\nFN:Kim Example\r\n{large}\r\nEND:VCARD\r\n"
+    ));
+    let told = |lab: &Lab, counted: Value| {
+        lab.refresh_of(ICLOUD);
+        let tally = lab.refresh();
+        assert_eq!((&tally["there"], &tally["failed"]), (&counted, &json!(1)), "{tally}");
+        let runs = lab.cli(&["runs", "list", ANN]).json();
+        let shown = lab.plain(&["runs", "show", runs[0]["id"].as_str().unwrap()]).out;
+        assert!(shown.contains("photo not taken: it is too large for Google"), "{shown}");
+        settle(lab, &[ANN, ICLOUD]);
+    };
+    // The rest of the contact is there.
+    told(&lab, json!({"added": 1, "updated": 0, "deleted": 0}));
+    let kim = ann.people().into_iter().find(|person| person["names"][0]["givenName"] == "Kim").unwrap();
+    let kim = kim["resourceName"].as_str().unwrap().to_owned();
+    assert!(ann.photo(&kim).is_none());
+    assert!(device.text(&device.find("kim")[0]).unwrap().contains("PHOTO"), "nor is it lost where it came from");
+    let why = lab.plain(&["why", &lab.person("Kim Example").0]).out;
+    assert!(why.contains("did not keep it"), "{why}");
+    // Not again with the next edit, nor by a full listing.
+    let mark = lab.google.mark();
+    lab.edit("Kim Example", &["--note", "likes tea"]);
+    assert_eq!(lab.refresh()["failed"], 0);
+    ann.expire_tokens();
+    lab.refresh();
+    assert!(!lab.paths(mark).iter().any(|path| path.contains("updateContactPhoto")), "{:?}", lab.paths(mark));
+    assert_eq!(ann.person(&kim).unwrap()["biographies"][0]["value"], "likes tea");
+    // Another one is tried, and told; one that fits is taken.
+    let name = device.find("kim").remove(0);
+    let other = format!("PHOTO;ENCODING=b;TYPE=JPEG:/9j/{}", "B".repeat(400));
+    let replace = |picture: &str| {
+        // iCloud shows a picture by its address.
+        let card = device.text(&name).unwrap();
+        device.replace(&name, card.lines().find(|line| line.starts_with("PHOTO")).unwrap(), picture).unwrap();
+    };
+    replace(&other);
+    told(&lab, json!({"added": 0, "updated": 0, "deleted": 0}));
+    replace(small);
+    settle(&lab, &[ICLOUD, ANN]);
+    assert!(ann.photo(&kim).is_some());
+    lab.assert_quiet();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_says_of_one_who_is_linked_that_and_nothing_else() {
+    let lab = Lab::new().await;
+    let ann = lab.ann();
+    ann.add(&contact("Robin", None)).unwrap();
+    let add = |given: &str| {
+        let email = format!("work={}@example.com", given.to_lowercase());
+        let person = ["people", "add", "--given", given, "--family", "Example", "--owner", USER, "--email", &email];
+        lab.cli(&person).json();
+    };
+    add("Robin");
+    lab.signs_in(ANN, USER, &[]).json();
+    let ran = lab.cli(&["preview", ANN]);
+    let preview = ran.json();
+    assert_eq!((&preview["linked"], &preview["undecided"], ran.code), (&json!(1), &json!(0), 0), "{preview}");
+    assert_eq!(preview["rows"].as_array().unwrap().len(), 1, "{preview}");
+    // One who could really be either of two is said to be.
+    add("Kim");
+    for _ in 0..2 {
+        ann.add(&contact("Kim", None)).unwrap();
+    }
+    let ran = lab.cli(&["preview", ANN]);
+    let preview = ran.json();
+    assert_eq!((&preview["linked"], &preview["undecided"], ran.code), (&json!(1), &json!(2), 3), "{preview}");
+    lab.cli(&["account", "start", ANN, "--yes"]);
+    assert_eq!((lab.people().len(), ann.len()), (2, 3), "as it was shown");
 }

@@ -1,14 +1,11 @@
 //! A daemon in this process, with an issuer of tokens that does what a test tells it to, and an address book behind it.
 //!
-//! Owns: the issuer, the book, the daemon's parts as the daemon puts them together, a user's browser. Must not: judge.
+//! Owns: the issuer, the book, how users sign in. Must not: judge.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::ops::Deref;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,38 +16,25 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use contactd::api::caller::Peer;
-use contactd::api::{self, App};
-use contactd::clock::{Clock, Entropy, System, World};
-use contactd::crm::edition::Edition;
-use contactd::engine::connect::Connector;
-use contactd::engine::schedule::{Scheduler, Settings as When};
-use contactd::engine::{Engine, Options};
-use contactd::ids::{CollectionId, Timestamp, Token};
-use contactd::provider::dns::SystemResolver;
-use contactd::provider::http::address::AddressPolicy;
-use contactd::provider::http::{Http, HttpSettings};
+use contactd::ids::{CollectionId, Token};
 use contactd::provider::oauth::Bearer;
 use contactd::provider::oauth::client::{ClientSettings, Dialect};
 use contactd::provider::oauth::google::{GOOGLE, Setup};
 use contactd::provider::oauth::service::ServiceAccount;
-use contactd::provider::registry::{GoogleParts, Registry};
+use contactd::provider::registry::GoogleParts;
 use contactd::provider::{
     Blob, Changes, Collection, Fetched, Found, From, Group, Mailbox, Next, Outcome, Provider, ProviderError, Retry,
     Scope, Write as Sent,
 };
-use contactd::seal::{Keyring, Secret};
-use contactd::store::Store;
-use contactd::store::sql::SqlStore;
-use contactd::store::sqlite::Sqlite;
+use contactd::seal::Secret;
 use contactd::sync::caps::Capabilities;
-use contactd::sync::settings::GuardSettings;
 use contactd::sync::view::{RemoteRecord, RemoteRef};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
-use tokio::sync::watch;
 use url::Url;
+
+use crate::browser::{Browser, hidden, location};
+use crate::parts::{Parts, Ran, ended};
 
 pub(crate) const WRITE: &str = "https://www.googleapis.com/auth/contacts";
 pub(crate) const READ: &str = "https://www.googleapis.com/auth/contacts.readonly";
@@ -263,47 +247,12 @@ impl Provider for Book {
     }
 }
 
-/// The machine's time, moved on.
-#[derive(Default)]
-pub(crate) struct Moved(AtomicI64);
-
-impl Moved {
-    pub(crate) fn days(&self, days: i64) {
-        self.0.fetch_add(days * 24 * 60 * 60 * 1000, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Moved {
-    fn now(&self) -> Timestamp {
-        System.now().plus(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl Entropy for Moved {
-    fn bytes(&self) -> [u8; 16] {
-        System.bytes()
-    }
-}
-
-/// All that was logged by all the daemons of these tests.
-struct Log(Mutex<Vec<u8>>);
-
-static LOG: Log = Log(Mutex::new(Vec::new()));
-
-impl Write for &Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// How the daemon is set up.
 #[derive(Default)]
 pub(crate) struct How {
     pub(crate) web: bool,
+    /// Where browsers reach us, if it isn't by the daemon's own port.
+    pub(crate) public: Option<&'static str>,
     pub(crate) testing: bool,
     pub(crate) domains: Vec<String>,
     pub(crate) no_client: bool,
@@ -312,24 +261,15 @@ pub(crate) struct How {
 }
 
 pub(crate) struct Lab {
-    pub(crate) dir: TempDir,
+    parts: Parts,
     pub(crate) issuer: Issuer,
-    pub(crate) time: Arc<Moved>,
-    _cut: watch::Sender<bool>,
 }
 
-/// What a command came to.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
+impl Deref for Lab {
+    type Target = Parts;
 
-impl Ran {
-    pub(crate) fn json(&self) -> Value {
-        assert!(self.code == 0 || self.code == 3, "{self:?}");
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    fn deref(&self) -> &Parts {
+        &self.parts
     }
 }
 
@@ -340,21 +280,7 @@ impl Lab {
 
     /// A daemon with one user, Ann.
     pub(crate) async fn with(how: How) -> Self {
-        let everything = "contactd=trace,oauth2=trace,reqwest=trace,hyper=debug";
-        let log = tracing_subscriber::fmt().with_env_filter(everything).with_writer(|| &LOG);
-        let _ = log.try_init();
         let issuer = Issuer::start().await;
-        let dir = tempfile::tempdir().unwrap();
-        let time = Arc::new(Moved::default());
-        let world: Arc<dyn World> = Arc::clone(&time) as Arc<dyn World>;
-        let addresses = AddressPolicy { allow_private: true, ..AddressPolicy::default() };
-        let settings = HttpSettings { addresses, patience: Duration::from_secs(2), ..HttpSettings::default() };
-        let http = Http::new(settings, Arc::clone(&world)).unwrap();
-        let store: Arc<dyn Store> =
-            Arc::new(SqlStore::open(Sqlite::open(&dir.path().join("contactd.db")).unwrap()).await.unwrap());
-        let engine = Arc::new(Engine::new(store, Arc::clone(&world), "one", Options::default()));
-        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let public = format!("http://{}", tcp.local_addr().unwrap());
         let client = ClientSettings {
             id: if how.no_client { String::new() } else { "us".to_owned() },
             secret: Some(Secret::from("client-geheim")),
@@ -367,156 +293,42 @@ impl Lab {
         let service = Some(Arc::new(ServiceAccount::read(&Secret::from(KEY_FILE)).unwrap()));
         let dialect: &'static Dialect =
             if how.one_by_one { Box::leak(Box::new(Dialect { revokes_all: false, ..GOOGLE })) } else { &GOOGLE };
-        let redirect = how.web.then(|| format!("{public}/oauth/callback"));
-        let setup = Setup {
-            dialect,
-            client,
-            service,
-            domains: how.domains,
-            testing: how.testing,
-            redirect,
-            api: issuer.at("/people"),
-        };
-        let book = issuer.clone();
-        let open = move |parts: GoogleParts| -> Box<dyn Provider> {
-            Box::new(Book { bearer: parts.bearer, issuer: book.clone(), caps: Capabilities::everything() })
-        };
-        let resolver = Arc::new(SystemResolver::new(Arc::new(System)).unwrap());
-        let registry =
-            Registry::new(http, resolver, world, true).with_google(setup).with_google_adapter(Arc::new(open));
-        let key = dir.path().join("key");
-        let keys = Keyring::load(None, &key).unwrap();
-        let connector = Arc::new(Connector::new(Arc::clone(&engine), registry, keys, &key, None));
-        let (cut_now, cut) = watch::channel(false);
-        let day = Duration::from_secs(24 * 60 * 60);
-        let when = When {
-            interval: day * 365,
-            jitter: Duration::ZERO,
-            concurrency: 2,
-            after_edit: Duration::ZERO,
-            trash: day,
-        };
-        let (scheduler, schedule) =
-            Scheduler::new(Arc::clone(&engine), Arc::clone(&connector), Arc::new(System), when, cut);
-        tokio::spawn(scheduler.run());
-        let (edition, guard) = (Edition::Platinum, GuardSettings::default());
-        let app = Arc::new(App { engine, connector, schedule, edition, guard, ready: AtomicBool::new(true) });
-        let socket = tokio::net::UnixListener::bind(dir.path().join("control.sock")).unwrap();
-        let router = api::router(Arc::clone(&app)).into_make_service_with_connect_info::<Peer>();
-        tokio::spawn(async move { axum::serve(socket, router).await });
-        tokio::spawn(async move { axum::serve(tcp, api::open_router(app)).await });
-        let lab = Self { dir, issuer, time, _cut: cut_now };
-        lab.cli(&["users", "add", "ann@example.com", "--name", "Ann Example", "--admin"]).json();
-        lab
+        let (api, book) = (issuer.at("/people"), issuer.clone());
+        let parts = Parts::start(Duration::from_secs(2), |registry, listens| {
+            let redirect = how.web.then(|| format!("{}/oauth/callback", how.public.unwrap_or(listens)));
+            let (domains, testing) = (how.domains, how.testing);
+            let setup = Setup { dialect, client, service, domains, testing, redirect, api };
+            let open = move |parts: GoogleParts| -> Box<dyn Provider> {
+                Box::new(Book { bearer: parts.bearer, issuer: book.clone(), caps: Capabilities::everything() })
+            };
+            registry.with_google(setup).with_google_adapter(Arc::new(open))
+        });
+        Self { parts: parts.await, issuer }
     }
 
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("control.sock")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_contactd"));
-        command.env_clear().arg("--socket").arg(self.socket()).args(args).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Runs a command as it is.
-    pub(crate) fn plain(&self, args: &[&str]) -> Ran {
-        ended(self.command(args).spawn().unwrap(), String::new())
-    }
-
-    /// Runs a command with `--json`.
-    pub(crate) fn cli(&self, args: &[&str]) -> Ran {
-        self.plain(&[args, &["--json"]].concat())
-    }
-
-    /// `account add`, up to where the user is sent to the issuer.
+    /// `account add` for Ann, up to where she is sent to the issuer.
     pub(crate) fn sent(&self, address: &str, more: &[&str]) -> (Child, Url, String) {
-        let args = [&["account", "add", address, "--user", "ann@example.com", "--json"], more].concat();
-        let mut child = self.command(&args).stdin(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        let mut lines = BufReader::new(child.stderr.as_mut().unwrap());
-        let url = loop {
-            let before = said.len();
-            // One that ends before is not waited for: the test has failed.
-            assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
-            let line = said[before..].trim();
-            if line.contains("/authorize?") {
-                break Url::parse(line).unwrap();
-            }
-        };
-        (child, url, said)
+        self.parts.sent(address, "ann@example.com", more)
     }
 
     /// Ann signs in with her browser.
     pub(crate) fn signs_in(&self, address: &str, more: &[&str], who: Consent) -> Ran {
         let (child, url, said) = self.sent(address, more);
-        get(&self.issuer.consent(&url, who));
+        let browser = Browser::default();
+        let url = if url.path().contains("/oauth/start/") { led_on(&browser, &url) } else { url };
+        browser.get(&self.issuer.consent(&url, who));
         ended(child, said)
-    }
-
-    pub(crate) fn account(&self, address: &str) -> Value {
-        self.cli(&["account", "show", address]).json()
-    }
-
-    pub(crate) fn accounts(&self) -> usize {
-        self.cli(&["account", "list"]).json().as_array().unwrap().len()
-    }
-
-    /// A request to the API as it stands; its status and body.
-    pub(crate) fn api(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let mut socket = UnixStream::connect(self.socket()).unwrap();
-        let body = body.to_string();
-        let request = format!(
-            "{method} /api/v1{path} HTTP/1.1\r\nHost: contactd\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        );
-        socket.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
     /// Nothing secret stands in any file or in the log, nor in what was said.
     pub(crate) fn nothing_leaked(&self, said: &[&str]) {
-        let log = LOG.0.lock().unwrap().clone();
-        assert!(!log.is_empty(), "something is logged");
-        let mut texts: Vec<(String, Vec<u8>)> =
-            said.iter().map(|s| ("said".to_owned(), s.as_bytes().to_vec())).collect();
-        texts.push(("the log".to_owned(), log));
-        for file in std::fs::read_dir(self.dir.path()).unwrap().map(|file| file.unwrap().path()) {
-            if let Ok(bytes) = std::fs::read(&file) {
-                texts.push((file.display().to_string(), bytes));
-            }
-        }
-        for secret in self.issuer.secrets() {
-            for (name, text) in &texts {
-                let found = text.windows(secret.len()).any(|window| window == secret.as_bytes());
-                assert!(!found, "{name} has a secret in it");
-            }
-        }
+        let secrets = self.issuer.secrets();
+        self.nothing_of(&secrets.iter().map(String::as_str).collect::<Vec<_>>(), said);
     }
 }
 
-/// How a command ended.
-pub(crate) fn ended(mut child: Child, mut err: String) -> Ran {
-    drop(child.stdin.take());
-    let output = child.wait_with_output().unwrap();
-    err += &String::from_utf8_lossy(&output.stderr);
-    let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ran { code: output.status.code().unwrap_or(-1), out, err }
-}
-
-/// What a browser shows of that address.
-pub(crate) fn get(url: &Url) -> String {
-    let mut browser = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
-    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    write!(browser, "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", url.host_str().unwrap()).unwrap();
-    let mut page = String::new();
-    browser.read_to_string(&mut page).unwrap();
-    page
+/// Opens the link that a sign-in begins by, and goes on; where to.
+pub(crate) fn led_on(browser: &Browser, link: &Url) -> Url {
+    let page = browser.get(link);
+    location(&browser.post(link, &[("shown", hidden(&page, "shown"))]))
 }

@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by it")]
 
+#[path = "../common/browser.rs"]
+mod browser;
 mod lab;
+#[path = "../common/parts.rs"]
+mod parts;
+mod web;
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
-use lab::{ANN, Consent, How, Lab, READ, WRITE, ended, get};
+use browser::get;
+use lab::{ANN, Consent, How, Lab, READ, WRITE};
+use parts::ended;
 use serde_json::json;
 
 const GMAIL: &str = "ann@gmail.com";
@@ -207,26 +214,6 @@ async fn what_is_removed_is_given_back_and_never_waits_for_it() {
     let removed = lab.cli(&["account", "remove", GMAIL, "--yes"]).json();
     assert_eq!(removed["state"], "removed");
     assert!(removed["reason"].as_str().unwrap().contains("myaccount.google.com"), "{removed}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_web_client_is_come_back_to_at_the_public_address() {
-    let lab = Lab::with(How { web: true, ..How::default() }).await;
-    let (child, url, said) = lab.sent(GMAIL, &[]);
-    let back = lab.issuer.consent(&url, ANN);
-    assert_eq!(back.path(), "/oauth/callback");
-    let forged = get(&back.join("?state=other&code=x").unwrap());
-    assert!(forged.starts_with("HTTP/1.1 400") && forged.contains("not known here"), "{forged}");
-    let page = get(&back);
-    assert!(page.starts_with("HTTP/1.1 200") && page.contains("ann@gmail.com is connected"), "{page}");
-    assert!(page.contains("no-referrer") && page.contains("default-src 'none'"), "{page}");
-    assert!(get(&back).contains("has ended"), "once");
-    let ran = ended(child, said);
-    assert_eq!(ran.json()["how"], "new", "the command has waited for it: {ran:?}");
-    lab.nothing_leaked(&[&ran.out, &page]);
-    // What was refused is told to the command, too, and shown as text.
-    let ran = lab.signs_in("b&b@gmail.com", &[], ANN);
-    assert!(ran.code == 3 && ran.err.contains("you signed in as ann@gmail.com"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -237,10 +237,13 @@ impl Server {
         Ok(())
     }
 
-    /// Who has granted this access token; none when it is not good.
+    /// Who has granted this access token; none when it is not good, or nothing may be told of its user
+    /// (`googleapis/google-api-nodejs-client#3900`: 401, as for no token at all).
     #[must_use]
     pub fn userinfo(&self, token: &str, now: u64) -> Option<Value> {
-        self.bearer(token, now).map(|access| self.person(&access.user, &access.scopes))
+        let tells = |scope: &String| scope == "openid" || scope.contains("/auth/userinfo.");
+        let access = self.bearer(token, now).filter(|access| access.scopes.iter().any(tells))?;
+        Some(self.person(&access.user, &access.scopes))
     }
 
     /// The keys that ID tokens are checked with.

@@ -5,7 +5,7 @@
 //! what must not be stored in clear. Hence a user has to come back to the daemon that sent them; another one says so.
 //!
 //! A sign-in connects the mailbox of the address that it was begun for and no other, so that nobody's consent under somebody
-//! else's sign-in brings in a mailbox that was not meant.
+//! else's sign-in brings in a mailbox that was not meant. Which browser may come back to the daemon's own address: [`browser`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use tracing::warn;
 use url::Url;
 use uuid::Uuid;
 
+use super::browser::Entry;
 use super::{Added, ConnectError, Connector, Wanted};
 use crate::clock::new_token;
 use crate::ids::{AccountId, Timestamp, UserId};
@@ -38,8 +39,9 @@ use crate::telemetry::fields;
 pub const CALLBACK: &str = "/oauth/callback";
 /// How long a user has, in ms.
 const PATIENCE: i64 = 15 * 60 * 1000;
-/// How many may be under way.
+/// How many may be under way: altogether, and of one user.
 const MOST: usize = 1000;
+const EACH: usize = 20;
 /// How long giving a token back may take: nobody waits for longer.
 const REVOKING: Duration = Duration::from_secs(10);
 
@@ -72,7 +74,7 @@ pub enum Begun {
 pub struct Sent {
     /// Which sign-in.
     pub id: Uuid,
-    /// Where to go. Whoever opens it and signs in ends the sign-in.
+    /// Where to go: the provider's address; where users come back to the daemon's own, the link to its page that leads on.
     pub url: String,
     /// Where they come back to.
     pub redirect: String,
@@ -99,12 +101,30 @@ pub enum SignInError {
     /// It has ended.
     #[error("this sign-in has ended already; see `contactd account list`, or begin again: `contactd account add`")]
     Ended,
+    /// Somebody came back who did not go.
+    #[error(
+        "this sign-in was not begun in this browser, and nothing was connected. Open the link that `contactd account add` \
+         shows in the browser in which you sign in; if you came here by an address that somebody else gave you, close this \
+         window"
+    )]
+    NotBegunHere,
+    /// Another browser went.
+    #[error("this link was opened in another browser before; go on there, or begin again: `contactd account add`")]
+    BegunElsewhere,
+    /// The page that leads on was not shown in this browser.
+    #[error(
+        "this page was not open in this browser, or it takes no cookies from us; allow them, and open the link again"
+    )]
+    NotShown,
     /// Too many are under way.
     #[error("too many sign-ins are under way; wait some minutes, and try again")]
     TooMany,
     /// The command's own address is none of its machine.
     #[error("users can come back to this machine only: http://127.0.0.1 with a port")]
     BadRedirect,
+    /// Our own address is none.
+    #[error("http.public_url is no address that users could come back to; put it right, and restart the daemon")]
+    NoAddress,
     /// What was pasted has no answer in it.
     #[error("there is no answer in that: paste the whole address that the browser shows in the end, with code= in it")]
     NoAnswer,
@@ -168,19 +188,28 @@ pub(super) type Outcome = Option<Result<Added, String>>;
 #[derive(Default)]
 pub(super) struct Waiting(Mutex<BTreeMap<Uuid, Arc<One>>>);
 
-struct One {
-    user: UserId,
-    wanted: Wanted,
+pub(super) struct One {
+    pub(super) user: UserId,
+    pub(super) wanted: Wanted,
     reached: Reached,
-    client: Client,
-    asked: Asked,
-    write: bool,
+    pub(super) client: Client,
+    pub(super) asked: Asked,
+    /// Where users come back to the daemon's own address.
+    pub(super) entry: Option<Entry>,
+    pub(super) write: bool,
     defaults: Settings,
     /// Whose grant there is already.
     subject: Option<String>,
-    until: Timestamp,
+    pub(super) until: Timestamp,
     taken: AtomicBool,
     outcome: watch::Sender<Outcome>,
+}
+
+impl One {
+    /// Whether somebody has come back.
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Acquire)
+    }
 }
 
 impl Waiting {
@@ -188,6 +217,16 @@ impl Waiting {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, one| now < one.until);
         all
+    }
+
+    pub(super) fn find(&self, now: Timestamp, is: impl Fn(&One) -> bool) -> Option<(Uuid, Arc<One>)> {
+        self.all(now).iter().find(|(_, one)| is(one)).map(|(id, one)| (*id, Arc::clone(one)))
+    }
+
+    /// Whether that user may begin another one.
+    fn has_room(all: &BTreeMap<Uuid, Arc<One>>, user: UserId) -> bool {
+        let theirs = all.values().filter(|one| one.user == user && !one.is_taken()).count();
+        all.len() < MOST && theirs < EACH
     }
 }
 
@@ -214,7 +253,7 @@ fn answer(text: &str) -> Result<Answer, SignInError> {
 }
 
 /// Whether it is the state that was sent. By their hashes, so that how long it takes tells nothing.
-fn same(a: &Secret, b: &Secret) -> bool {
+pub(super) fn same(a: &Secret, b: &Secret) -> bool {
     blake3::hash(a.expose().as_bytes()) == blake3::hash(b.expose().as_bytes())
 }
 
@@ -260,9 +299,12 @@ impl Connector {
             }
             SignIn::Browser(client, public) => (client, public),
         };
-        let redirect = match public {
-            Some(public) => public,
-            None => loopback(redirect.as_deref().unwrap_or_default())?,
+        let (redirect, entry) = match public {
+            Some(public) => {
+                let entry = Entry::new(self.engine.world(), &public).ok_or(SignInError::NoAddress)?;
+                (public, Some(entry))
+            }
+            None => (loopback(redirect.as_deref().unwrap_or_default())?, None),
         };
         let subject = match &before {
             Some(account) => self.grant(account.id).await?.map(|grant| grant.subject),
@@ -271,11 +313,12 @@ impl Connector {
         let asked = client.ask(&redirect, write, &wanted.address).map_err(ProviderError::from)?;
         let (id, now) = (new_token::<Uuid>(self.engine.world()), self.engine.now());
         let until = now.plus(PATIENCE);
-        let sent = Sent { id, url: asked.url.to_string(), redirect, until };
+        let (entry, link) = entry.unzip();
+        let sent = Sent { id, url: link.unwrap_or_else(|| asked.url.to_string()), redirect, until };
         let (taken, outcome) = (AtomicBool::new(false), watch::Sender::new(None));
-        let one = One { user, wanted, reached, client, asked, write, defaults, subject, until, taken, outcome };
+        let one = One { user, wanted, reached, client, asked, entry, write, defaults, subject, until, taken, outcome };
         let mut all = self.waiting.all(now);
-        if all.len() >= MOST {
+        if !Waiting::has_room(&all, user) {
             return Err(SignInError::TooMany.into());
         }
         all.insert(id, Arc::new(one));
@@ -295,15 +338,22 @@ impl Connector {
         self.end(&one, answer).await
     }
 
-    /// The same, where only the address itself says which sign-in it is.
+    /// The same for a browser that comes back to the daemon's own address, which alone says which sign-in it is. `held`: the
+    /// secret that it keeps for a sign-in, and whether that came by TLS.
     ///
     /// # Errors
-    /// As [`Connector::finish`].
-    pub async fn came_back(&self, redirected: &str) -> Result<Added, ConnectError> {
+    /// As [`Connector::finish`]; and when it is not the browser in which the sign-in was begun, which goes on then.
+    pub async fn came_back(
+        &self,
+        redirected: &str,
+        held: impl Fn(Uuid, bool) -> Option<Secret> + Send,
+    ) -> Result<Added, ConnectError> {
         let answer = answer(redirected)?;
-        let found =
-            self.waiting.all(self.engine.now()).values().find(|one| same(&one.asked.state, &answer.state)).cloned();
-        self.end(&*found.ok_or(SignInError::Unknown)?, answer).await
+        let found = self.waiting.find(self.engine.now(), |one| same(&one.asked.state, &answer.state));
+        let (id, one) = found.ok_or(SignInError::Unknown)?;
+        let entry = one.entry.as_ref().ok_or(SignInError::Unknown)?;
+        entry.came_back(entry.held(id, held).as_ref())?;
+        self.end(&one, answer).await
     }
 
     /// Whose sign-in that is.

@@ -55,35 +55,46 @@ pub struct Finding {
     pub says: String,
 }
 
-/// What was found so far.
-#[derive(Default)]
-struct Findings(Vec<Finding>);
+/// What was found so far, and who hears of each as it comes.
+struct Findings<'a> {
+    all: Vec<Finding>,
+    tell: &'a (dyn Fn(&Finding) + Send + Sync),
+}
 
-impl Findings {
+impl Findings<'_> {
     fn say(&mut self, name: &'static str, found: Result<String, String>) {
         let (ok, says) = match found {
             Ok(says) => (true, says),
             Err(says) => (false, says),
         };
-        self.0.push(Finding { name, ok, says });
+        let finding = Finding { name, ok, says };
+        (self.tell)(&finding);
+        self.all.push(finding);
     }
 
     /// Whether there is any use in going on. A picture that can't be had keeps nobody from writing.
     fn is_well(&self) -> bool {
-        self.0.iter().all(|finding| finding.ok || finding.name == PICTURE)
+        self.all.iter().all(|finding| finding.ok || finding.name == PICTURE)
     }
 }
 
 impl Connector {
     /// Tries the account at its provider: signs in anew and reads a little of everything; with `writes` makes a contact,
-    /// changes it and removes it again. `handle` ends that early; what was made is removed all the same.
-    pub async fn trial(&self, account: &Account, writes: bool, handle: &Handle) -> Vec<Finding> {
-        let mut found = Findings::default();
+    /// changes it and removes it again. `handle` ends that early; what was made is removed all the same. `tell` hears of each
+    /// finding as it comes.
+    pub async fn trial(
+        &self,
+        account: &Account,
+        writes: bool,
+        handle: &Handle,
+        tell: &(dyn Fn(&Finding) + Send + Sync),
+    ) -> Vec<Finding> {
+        let mut found = Findings { all: Vec::new(), tell };
         let provider = match self.signed_in(account, &mut found).await {
             Ok(provider) => provider,
             Err(error) => {
                 found.say("sign-in", Err(error.to_string()));
-                return found.0;
+                return found.all;
             }
         };
         let mut trial = Trial { account, provider: &*provider, handle, now: &|| self.engine.now(), found, group: None };
@@ -96,11 +107,11 @@ impl Connector {
             }
             _ => {}
         }
-        trial.found.0
+        trial.found.all
     }
 
     /// Signs in, by a token fetched anew where there are tokens.
-    async fn signed_in(&self, account: &Account, found: &mut Findings) -> Result<Box<dyn Provider>, ConnectError> {
+    async fn signed_in(&self, account: &Account, found: &mut Findings<'_>) -> Result<Box<dyn Provider>, ConnectError> {
         let (stored, secret) = self.stored(account.id).await?;
         let write = account.settings.direction == Direction::TwoWay;
         let lacks = self.registry.not_allowed(account.id, &stored.provider, write, &secret, &self.vault).await;
@@ -147,7 +158,7 @@ struct Trial<'a> {
     provider: &'a dyn Provider,
     handle: &'a Handle,
     now: &'a (dyn Fn() -> Timestamp + Send + Sync),
-    found: Findings,
+    found: Findings<'a>,
     /// The sync group, if one is chosen and there.
     group: Option<Group>,
 }
@@ -534,7 +545,7 @@ impl Trial<'_> {
         let write = Write { what, token, collection: book.clone(), before, photo: None, by };
         match self.provider.write(std::slice::from_ref(&write)).await.pop() {
             // What lacks shows when it is compared.
-            Some(Outcome::Partly { record, .. }) => Outcome::Stored(record),
+            Some(Outcome::Partly { record, .. } | Outcome::Without { record, .. }) => Outcome::Stored(record),
             Some(outcome) => outcome,
             None => Outcome::NotTried,
         }
@@ -579,9 +590,11 @@ fn words(outcome: &Outcome) -> String {
         Outcome::Missing => "the contact is not there".to_owned(),
         Outcome::NotTried => "the provider did not take it for the moment; try again later".to_owned(),
         Outcome::Unknown => "the answer was lost".to_owned(),
-        Outcome::Stored(_) | Outcome::Partly { .. } | Outcome::Landed(_) | Outcome::Deleted => {
-            "done, and not as it was meant".to_owned()
-        }
+        Outcome::Stored(_)
+        | Outcome::Partly { .. }
+        | Outcome::Without { .. }
+        | Outcome::Landed(_)
+        | Outcome::Deleted => "done, and not as it was meant".to_owned(),
     }
 }
 

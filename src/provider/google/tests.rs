@@ -176,6 +176,10 @@ fn created(n: u32) -> Json {
 fn shown(outcomes: &[Outcome]) -> Vec<String> {
     let one = |outcome: &Outcome| match outcome {
         Outcome::Stored(record) => format!("stored {} {}", record.at.id, record.at.etag.as_ref().unwrap()),
+        Outcome::Without { record, fields, why } => {
+            let names: Vec<_> = fields.iter().map(Field::name).collect();
+            format!("stored {} {} without {}: {why}", record.at.id, record.at.etag.as_ref().unwrap(), names.join(" "))
+        }
         Outcome::Landed(at) => format!("landed {}", at.id),
         Outcome::Refused(why) => format!("refused {}", &why[..12]),
         other => format!("{other:?}"),
@@ -496,7 +500,7 @@ async fn a_picture_goes_before_the_fields_and_only_what_we_know_is_overwritten()
     assert_eq!(shown(&lab.google.write(&[update(2)]).await), ["Stale"]);
     assert_eq!(
         shown(&lab.google.write(&[update(3)]).await),
-        ["stored people/c3 #3"],
+        ["stored people/c3 #3 without photo: Google can't make use of it as a picture"],
         "a picture that Google won't have"
     );
 }
@@ -517,7 +521,8 @@ async fn a_new_record_gets_its_picture_after_it_and_other_kinds_stay_here() {
     .await;
     let other = Blob::new("image/webp", *b"RIFF....WEBP");
     let outcomes = lab.google.write(&[with(1, &blob), with(2, &other)]).await;
-    assert_eq!(shown(&outcomes), ["stored people/c1 #2", "stored people/c2 #1"]);
+    let other = "stored people/c2 #1 without photo: Google takes JPEG and PNG, and it is image/webp";
+    assert_eq!(shown(&outcomes), ["stored people/c1 #2", other]);
     assert!(matches!(&outcomes[0], Outcome::Stored(record) if record.body.photo.is_some()));
     assert_eq!(lab.asked().len(), 2);
 }

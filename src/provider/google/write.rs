@@ -59,13 +59,16 @@ pub(super) struct Run<'a> {
     client: &'a Client,
     batch: &'a [Write],
     outcomes: Vec<Option<Outcome>>,
+    /// Why Google does not take a write's picture.
+    unpictured: BTreeMap<usize, String>,
     shocks: u32,
     stopped: bool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(client: &'a Client, batch: &'a [Write]) -> Self {
-        Self { client, batch, outcomes: batch.iter().map(|_| None).collect(), shocks: 0, stopped: false }
+        let outcomes = batch.iter().map(|_| None).collect();
+        Self { client, batch, outcomes, unpictured: BTreeMap::new(), shocks: 0, stopped: false }
     }
 
     /// Writes all of them, one outcome each, in order.
@@ -74,6 +77,9 @@ impl<'a> Run<'a> {
         Box::pin(self.update_all()).await;
         Box::pin(self.join_all()).await;
         Box::pin(self.delete_all()).await;
+        for (n, why) in std::mem::take(&mut self.unpictured) {
+            self.outcomes[n] = self.outcomes[n].take().map(|outcome| pictures::not_taken(outcome, why));
+        }
         self.outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotTried)).collect()
     }
 

@@ -172,7 +172,8 @@ impl Refusal {
                 code,
                 remedy: format!(
                     "in the admin console of the domain, under Security, API controls, Domain-wide delegation, enter client \
-                     id {id} with the scopes {scopes}; it can take up to a day until that holds"
+                     id {id} with the scopes {}; it can take up to a day until that holds",
+                    scopes.replace(' ', ",")
                 ),
             },
             ("invalid_grant", None) => OauthError::Ended { issuer, why: self.why_ended() },

@@ -112,9 +112,16 @@ impl ServiceAccount {
         write: bool,
         now: Timestamp,
     ) -> Result<Given, OauthError> {
-        let scopes = if write { client.dialect.write } else { client.dialect.read };
-        let assertion = self.assertion(mailbox, scopes, client.settings.token.as_str(), now)?;
-        client.assert(&assertion, &self.client_id, scopes).await
+        let dialect = client.dialect;
+        // Whose mailbox it is must be told, too; by full names, since an administrator enters those.
+        let full = |name: &&'static str| {
+            dialect.aliases.iter().find(|(short, _)| short == name).map_or(*name, |(_, full)| full)
+        };
+        let contacts = if write { dialect.write } else { dialect.read };
+        let scopes: Vec<&str> = std::iter::once(contacts).chain(dialect.identity.iter().map(full)).collect();
+        let scopes = scopes.join(" ");
+        let assertion = self.assertion(mailbox, &scopes, client.settings.token.as_str(), now)?;
+        client.assert(&assertion, &self.client_id, &scopes).await
     }
 
     /// A JWT by which we ask to act for that mailbox.

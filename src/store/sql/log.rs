@@ -102,6 +102,7 @@ pub(super) fn tally(operation: &Operation, confirmed: &Confirmed) -> BTreeMap<Co
                     RemoteChange::Created(_) => What::Added,
                     RemoteChange::Deleted { .. } => What::Deleted,
                     RemoteChange::Updated(_) | RemoteChange::Joined(_) | RemoteChange::Left(_) => What::Updated,
+                    RemoteChange::NotTaken { .. } => continue,
                 };
                 ((*account, Side::Remote, link.0), what, Some((*link, Deletion::Remote)))
             }

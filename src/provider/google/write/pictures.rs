@@ -1,7 +1,8 @@
 //! Pictures: a request each (google.md §4.3).
 //!
 //! Owns: their order among the other writes. Before the fields of an update, so that a write which is cut short is planned
-//! again as a whole; after a create, since there is no record before it. A picture that Google does not take stays here.
+//! again as a whole; after a create, since there is no record before it. A picture that Google does not take
+//! stays here, and it is said why.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +23,7 @@ use crate::sync::view::{RemoteRecord, RemoteRef, Seen};
 enum Pictures {
     /// The record as it is now, where the answer shows it.
     Now(Option<Box<RemoteRecord>>),
-    /// Google won't have it, or there was nothing to do: the rest goes on.
+    /// There was nothing to do, or Google won't have it, which was noted: the rest goes on.
     NotKept,
     /// The write ends here.
     End,
@@ -126,6 +127,10 @@ impl Run<'_> {
         let removes = wanted(card, mask, raw, photo) == Picture::Remove;
         let request = match photo {
             _ if removes => self.client.api.delete_photo(id),
+            Some(blob) if !is_taken(blob) => {
+                self.unpictured.insert(n, format!("Google takes JPEG and PNG, and it is {}", blob.media_type));
+                return Pictures::NotKept;
+            }
             Some(blob) => self.client.api.set_photo(id, &STANDARD.encode(&blob.bytes)),
             None => return Pictures::NotKept,
         };
@@ -152,7 +157,15 @@ impl Run<'_> {
                 self.end(n, Outcome::Missing);
                 Pictures::End
             }
-            400 | 413 | 415 => Pictures::NotKept,
+            status @ (400 | 413 | 415) => {
+                let why = if status == 413 {
+                    "it is too large for Google"
+                } else {
+                    "Google can't make use of it as a picture"
+                };
+                self.unpictured.insert(n, why.to_owned());
+                Pictures::NotKept
+            }
             _ => {
                 self.lost(std::iter::once(n), &Fault::Api(ApiError::of(&answer)));
                 Pictures::End
@@ -168,6 +181,19 @@ fn without_picture(record: RemoteRecord, why: Option<String>) -> Outcome {
     Outcome::Partly { record, lacks, why }
 }
 
+/// It was written, and its picture was not taken.
+pub(super) fn not_taken(outcome: Outcome, why: String) -> Outcome {
+    match outcome {
+        Outcome::Stored(record) => {
+            let mut fields = FieldSet::NONE;
+            fields.insert(Field::Photo);
+            Outcome::Without { record, fields, why }
+        }
+        // It is tried again, or read: that is told first.
+        other => other,
+    }
+}
+
 /// What is to be done about the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Picture {
@@ -176,16 +202,18 @@ enum Picture {
     Remove,
 }
 
-/// Google takes JPEG and PNG; another picture stays here.
+/// Google takes JPEG and PNG.
+fn is_taken(blob: &Blob) -> bool {
+    matches!(&blob.bytes[..], [0xFF, 0xD8, 0xFF, ..] | [0x89, b'P', b'N', b'G', ..])
+}
+
 fn wanted(card: &Card, mask: FieldSet, raw: Option<&Json>, photo: Option<&Blob>) -> Picture {
     if !mask.contains(Field::Photo) {
         return Picture::Keep;
     }
     match (&card.photo, photo) {
         (None, _) if raw.and_then(photo_url).is_some() => Picture::Remove,
-        (Some(_), Some(blob)) if matches!(&blob.bytes[..], [0xFF, 0xD8, 0xFF, ..] | [0x89, b'P', b'N', b'G', ..]) => {
-            Picture::Set
-        }
+        (Some(_), Some(_)) => Picture::Set,
         _ => Picture::Keep,
     }
 }
