@@ -61,9 +61,10 @@ async fn no_round_of_a_run_reads_a_whole_table() {
         put_book(1),
         put_person(person(1, 1, card("Ann", "Lee"))),
         put_link(link(1, 1, 1, Some("/b"))),
-        observe(1, gone),
+        observe(1, [Seen::Present(remote_record("/b", card("Ann", "Lee")))]),
     ];
     store.commit(commit(changes)).await.unwrap();
+    store.commit(commit([observe(1, gone)])).await.unwrap();
 
     asked.asked.lock().unwrap().clear();
     let account = acc(1);
