@@ -10,6 +10,8 @@ mod concurrent;
 mod fixture;
 #[path = "store/handles.rs"]
 mod handles;
+#[path = "store/plans.rs"]
+mod plans;
 #[path = "common/postgres.rs"]
 mod postgres_of_ones_own;
 #[path = "store/reads.rs"]
@@ -82,6 +84,7 @@ macro_rules! on {
                 observing_unsettles_what_changed,
                 gone_records_stay_as_tombstones,
                 people_are_marked_where_they_matter,
+                who_is_made_and_settled_at_once_is_marked_elsewhere_only,
                 marks_are_lifted_by_who_saw_them,
                 unsettled_comes_in_pages,
                 subjects_are_complete,

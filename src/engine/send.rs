@@ -300,6 +300,8 @@ impl Running<'_> {
         let incoming = self.facts().incoming();
         let unasked = incoming.iter().any(|field| !link.base.mapped.contains(field) && record.body.has(field));
         let differs = unasked || echo::edited_there(&link.base, &record.body, incoming);
+        // And what is sent since then was not sent with it.
+        let unsent = self.facts().outgoing().iter().any(|f| !link.base.mapped.contains(f) && intent.ours.has(f));
         let times = self.times_after(intent, &record);
         let id = record.at.id.clone();
         let version = self
@@ -322,7 +324,9 @@ impl Running<'_> {
         commit.changes.push(Change::Observe { account, collection, generation, rows: vec![(seen, times)], echo: true });
         commit.changes.push(Change::PutLink(Box::new(link)));
         let edited = if crate::mutant::on("send.settle_whatever_was_edited") { i64::MAX } else { intent.revision.0 };
-        commit.changes.push(Change::SettlePerson(account, intent.person, crate::ids::Revision(edited)));
+        if !unsent {
+            commit.changes.push(Change::SettlePerson(account, intent.person, crate::ids::Revision(edited)));
+        }
         // Where something else changed there meanwhile, the echo is the first to show it: a remote change, to be looked at.
         if differs {
             commit.changes.push(Change::UnsettleRecord(account, id));

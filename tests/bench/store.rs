@@ -17,7 +17,7 @@ mod queries;
 mod syncs;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use contactd::clock::{Clock as _, System};
 use contactd::store::Store;
@@ -118,12 +118,13 @@ struct Place {
     file: PathBuf,
     schema: String,
     sqlite: bool,
+    opened: OnceLock<Postgres>,
 }
 
 impl Place {
     fn new(sqlite: bool, name: &str) -> Self {
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}.db"));
-        Self { file, schema: format!("bench_{}", name.replace('-', "_")), sqlite }
+        Self { file, schema: format!("bench_{}", name.replace('-', "_")), sqlite, opened: OnceLock::new() }
     }
 
     async fn open(&self) -> Arc<dyn Driver> {
@@ -133,7 +134,14 @@ impl Place {
         sql(&format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema)).await;
         let settings: PostgresSettings = url().parse().unwrap();
         let settings = settings.in_schema(&self.schema);
-        Arc::new(Postgres::open(&settings, 6, Purpose::Share).await.unwrap())
+        let opened = Postgres::open(&settings, 12, Purpose::Share).await.unwrap();
+        let _ = self.opened.set(opened.clone());
+        Arc::new(opened)
+    }
+
+    /// How often a commit was in another one's way, and was made again.
+    fn made_again(&self) -> u64 {
+        self.opened.get().map_or(0, Postgres::crossed)
     }
 
     async fn drop(&self) {

@@ -13,7 +13,7 @@ use contactd::crm::users::User;
 use contactd::engine::{Engine, Options};
 use contactd::ids::{AccountId, Revision};
 use contactd::store::sql::SqlStore;
-use contactd::store::{Account, AccountState, Change, Commit, PersonQuery, Store};
+use contactd::store::{Account, AccountState, Change, Commit, Store};
 use contactd::sync::settings::Settings;
 
 use crate::memory::Memory;
@@ -27,15 +27,18 @@ pub(crate) async fn quiet(arguments: &Arguments) -> bool {
     let bench = Bench::new(arguments, "quiet", accounts, each).await;
     bench.all_once(2, "start").await;
     println!(
-        "| store | accounts, contacts of each | workers | accounts a second | CPU an account |\n| --- | --- | --- | --- | --- |"
+        "| store | accounts, contacts of each | workers | accounts a second | CPU an account | peak | made again |\n\
+         | --- | --- | --- | --- | --- | --- | --- |"
     );
     for workers in &arguments.workers {
         let took = bench.all_once(*workers, "schedule").await;
         println!(
-            "| {} | {accounts}, {each} | {workers} | {:.0} | {:.2} ms |",
+            "| {} | {accounts}, {each} | {workers} | {:.0} | {:.2} ms | {} MB | {} |",
             name(arguments),
             accounts as f64 / took.wall,
-            took.cpu * 1000.0 / accounts as f64
+            took.cpu * 1000.0 / accounts as f64,
+            peak_mb(),
+            took.made_again
         );
     }
     bench.end().await;
@@ -47,7 +50,8 @@ pub(crate) async fn first(arguments: &Arguments) -> bool {
     let accounts = arguments.accounts.unwrap_or(1);
     let each = arguments.people.unwrap_or(10_000) / accounts;
     println!(
-        "| store | accounts, contacts of each | workers | contacts a second | CPU a contact |\n| --- | --- | --- | --- | --- |"
+        "| store | accounts, contacts of each | workers | contacts a second | CPU a contact | peak | made again |\n\
+         | --- | --- | --- | --- | --- | --- | --- |"
     );
     for workers in &arguments.workers {
         if *workers > accounts {
@@ -57,13 +61,14 @@ pub(crate) async fn first(arguments: &Arguments) -> bool {
         let took = bench.all_once(*workers, "start").await;
         let contacts = (accounts * each) as f64;
         println!(
-            "| {} | {accounts}, {each} | {workers} | {:.0} | {:.3} ms |",
+            "| {} | {accounts}, {each} | {workers} | {:.0} | {:.3} ms | {} MB | {} |",
             name(arguments),
             contacts / took.wall,
-            took.cpu * 1000.0 / contacts
+            took.cpu * 1000.0 / contacts,
+            peak_mb(),
+            took.made_again
         );
-        let query = PersonQuery { limit: usize::MAX / 2, ..PersonQuery::default() };
-        assert_eq!(bench.store.people(&query).await.unwrap().len() as u64, accounts * each, "everybody came");
+        assert_eq!(bench.store.counted(None, System.now()).await.unwrap().in_sync, accounts * each, "everybody came");
         bench.end().await;
     }
     true
@@ -78,6 +83,8 @@ struct Took {
     wall: f64,
     /// Of this process: that of a database server is its own.
     cpu: f64,
+    /// Commits that were in another one's way.
+    made_again: u64,
 }
 
 struct Bench {
@@ -133,7 +140,7 @@ impl Bench {
 
     /// Every account is run once, so many at a time.
     async fn all_once(&self, workers: u64, trigger: &'static str) -> Took {
-        let (begun, cpu) = (Instant::now(), cpu_seconds());
+        let (begun, cpu, crossed) = (Instant::now(), cpu_seconds(), self.place.made_again());
         let next = Arc::new(AtomicUsize::new(0));
         let work = |_| {
             let (engine, accounts, next) = (Arc::clone(&self.engine), Arc::clone(&self.accounts), Arc::clone(&next));
@@ -148,7 +155,8 @@ impl Bench {
         for task in (0..workers).map(work).collect::<Vec<_>>() {
             task.await.unwrap();
         }
-        Took { wall: begun.elapsed().as_secs_f64(), cpu: cpu_seconds() - cpu }
+        let made_again = self.place.made_again() - crossed;
+        Took { wall: begun.elapsed().as_secs_f64(), cpu: cpu_seconds() - cpu, made_again }
     }
 
     async fn end(self) {
@@ -159,7 +167,15 @@ impl Bench {
 }
 
 /// CPU time of this process, of all its threads, in and below the kernel's door.
-fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The most memory that this process had in use until now.
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kb = peak.and_then(|line| line.split_whitespace().next()).and_then(|kb| kb.parse::<u64>().ok());
+    kb.unwrap_or_default().div_ceil(1024)
 }

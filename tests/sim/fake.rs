@@ -183,7 +183,11 @@ impl Server {
     /// The record is there again as it was, but for its groups.
     pub fn bring_back(&mut self, entry: &Entry) {
         let (content, now) = (entry.content.clone(), self.now);
-        self.book.put_with(&entry.id, content, Condition::None, now, |e| e.marks = entry.marks.clone()).unwrap();
+        self.book.put_with(&entry.id, content, Condition::None, now, |e| {
+            e.marks = entry.marks.clone();
+            e.former = entry.former.clone();
+        })
+        .unwrap();
     }
 
     fn token(entry: &Entry) -> Option<Token> {

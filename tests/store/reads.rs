@@ -328,6 +328,7 @@ pub(crate) async fn counts_and_guard(db: Db) {
     // Added up by the hour, and with what comes late, it is the same.
     db.store.add_up(NOW).await.unwrap();
     assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
+    assert_eq!(db.store.counted_each(NOW).await.unwrap(), [(acc(1), counted)].into());
     db.log(10, -5 * HOUR, vec![made(9)]).await;
     db.log(11, -25 * HOUR, vec![made(9)]).await;
     let counted = db.store.counted(Some(acc(1)), NOW).await.unwrap();
@@ -339,6 +340,7 @@ pub(crate) async fn counts_and_guard(db: Db) {
         let one = db.store.counted(Some(acc(1)), later).await.unwrap();
         assert_eq!(one.recent.map(|recent| recent.remote.added), added, "{minutes}");
         assert_eq!(db.store.counted(None, later).await.unwrap(), one, "{minutes}");
+        assert_eq!(db.store.counted_each(later).await.unwrap(), [(acc(1), one)].into(), "{minutes}");
     }
 
     let guard = |hours: i64| db.store.guard_facts(acc(1), NOW.plus(-hours * HOUR));
@@ -445,8 +447,17 @@ async fn agree(db: &Db, round: u64, directory: &Directory, people: &[Person]) ->
     changes.extend(missing.map(|id| Change::PutRole(Role { id, name: String::new(), parent: None })));
     changes.extend(directory.users.values().cloned().map(Change::PutUser));
     changes.extend(people.iter().cloned().map(put_person));
+    changes.extend((1..8).filter(|_| round == 1).map(|n| put(account(n, n))));
     db.put(changes).await;
     let from: PersonId = id(round << 8);
+    for n in 1..8 {
+        // What a run of the user's account is told of the people.
+        let keys: Vec<_> = people.iter().map(|one| SubjectKey::Person(one.id)).collect();
+        let facts = db.store.subjects(acc(n), &keys).await.unwrap();
+        let access: Vec<bool> = facts.iter().map(|subject| subject.person.as_ref().unwrap().access).collect();
+        let expected: Vec<bool> = people.iter().map(|one| decide(usr(n), item(one), directory).allows()).collect();
+        prop_assert_eq!(access, expected, "account of user {}", n);
+    }
     for viewer in (1..8).map(usr) {
         let query = PersonQuery { viewer: Some(viewer), after: Some(from), limit: 1000, ..PersonQuery::default() };
         let seen: Vec<PersonId> = db.store.people(&query).await.unwrap().iter().map(|one| one.id).collect();

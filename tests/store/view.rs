@@ -149,6 +149,36 @@ pub(crate) async fn people_are_marked_where_they_matter(db: Db) {
     assert_eq!(marked(1).await, [person_key(1)]);
 }
 
+/// Marks that a commit would make and take off again are not made at all; whatever else it says about the person counts.
+pub(crate) async fn who_is_made_and_settled_at_once_is_marked_elsewhere_only(db: Db) {
+    let db = db.with_account().await;
+    db.put([put(account(2, 1))]).await;
+    let ann = |n: u64| person(n, 1, card("Ann", "Lee"));
+    let settle = |n: u64, revision: i64| Change::SettlePerson(acc(1), per(n), Revision(revision));
+    let all: [(Vec<Change>, bool); 8] = [
+        (vec![put_person(ann(1)), settle(1, 1)], false),
+        (vec![put_link(link(2, 1, 2, None)), put_person(ann(2)), settle(2, 1)], false),
+        (vec![settle(3, 1), put_person(ann(3))], true),
+        (vec![put_person(ann(4)), settle(4, 0)], true),
+        (vec![put_person(ann(5)), settle(5, 1), Change::UnsettlePerson(acc(1), per(5))], true),
+        (vec![put_person(ann(6)), Change::UnsettlePerson(acc(1), per(6)), settle(6, 1)], false),
+        (vec![put_person(ann(7)), settle(7, 1), Change::UnsettleAccount(acc(1))], true),
+        (vec![put_person(ann(8)), Change::SettlePerson(acc(2), per(8), Revision(1)), settle(8, 1)], false),
+    ];
+    for (n, (changes, marked)) in (1..).zip(all) {
+        db.put(changes).await;
+        let here = db.unsettled().await.contains(&person_key(n));
+        assert_eq!(here, marked, "{n}");
+        let there = db.store.unsettled(acc(2), NOW, None, 9).await.unwrap();
+        assert_eq!(there.iter().any(|(key, _)| *key == person_key(n)), n != 8, "{n}, in the owner's other account");
+        let both = [settle(n, 9), Change::SettlePerson(acc(2), per(n), Revision(9))];
+        db.put(both).await;
+        // All that the account has was marked by the seventh.
+        db.settle_all().await;
+    }
+    assert_eq!(db.store.check().await.unwrap(), Vec::<String>::new());
+}
+
 pub(crate) async fn marks_are_lifted_by_who_saw_them(db: Db) {
     let db = db.with_account().await;
     db.put([put_person(person(1, 1, card("Ann", "Lee"))), observe(1, [Seen::Present(present("/a"))])]).await;

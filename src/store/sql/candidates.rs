@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::driver::{Driver, Stmt};
 use super::super::{Candidate, StoreError};
 use super::access::{may_see, roles_above};
-use super::people::directory_of;
 use super::rows::parse;
 use super::{SqlStore, args, at_most};
 use crate::crm::access::{Item, no_wider};
@@ -38,14 +37,18 @@ const MATCHABLE: &str = concat!(
 /// Pairs of which somebody has said that they are not the same.
 const DISMISSED: &str = "SELECT d.remote, d.person FROM dismissed d WHERE d.account = $1";
 const FOLLOWERS: &str = "SELECT f.follower FROM followers f WHERE f.person = $1 ORDER BY f.follower";
-/// Records that equal one that we made, for a person who has records here and in another account of the same user.
+/// Records that equal one that we made, for a person who has records here and in another account of the same user. Links
+/// are found by their records in two indexes, of those that are open and of those that ended, and only where it is said
+/// which.
 const COPIES: &str = "SELECT DISTINCT s.remote, m.person FROM seen s JOIN accounts h ON h.id = s.account \
      JOIN accounts a ON a.user_id = h.user_id \
      JOIN seen t ON t.account = a.id AND t.body_hash = s.body_hash AND t.kind = 'present' \
-     JOIN links m ON m.account = t.account AND m.remote = t.remote AND m.rank = 0 AND m.origin = 'ours' \
+     JOIN links m ON m.account = t.account AND m.remote = t.remote AND m.rank < 2 AND m.rank = 0 \
+     AND m.origin = 'ours' \
      JOIN links l ON l.account = s.account AND l.person = m.person AND l.rank = 0 \
      WHERE s.account = $1 AND s.unsettled AND s.kind = 'present' \
-     AND NOT EXISTS (SELECT 1 FROM links o WHERE o.account = s.account AND o.remote = s.remote) \
+     AND NOT EXISTS (SELECT 1 FROM links o WHERE o.account = s.account AND o.remote = s.remote AND o.rank < 2) \
+     AND NOT EXISTS (SELECT 1 FROM links o WHERE o.account = s.account AND o.remote = s.remote AND o.rank = 2) \
      AND EXISTS (SELECT 1 FROM links e JOIN accounts b ON b.id = e.account WHERE e.person = m.person \
      AND e.account <> s.account AND e.rank = 0 AND b.user_id = h.user_id) ORDER BY s.remote, m.person";
 /// How many keys or people are asked about at a time.
@@ -57,19 +60,11 @@ pub(super) async fn candidates(
     account: AccountId,
     popular: usize,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let read = vec![
-        Stmt::new("SELECT a.user_id, a.settings FROM accounts a WHERE a.id = $1", args![account]),
-        Stmt::new("SELECT u.doc FROM users u", Vec::new()),
-        Stmt::new("SELECT r.doc FROM roles r", Vec::new()),
-    ];
-    let answers = store.run(read).await?;
-    let [of, users, roles] = answers.as_slice() else {
-        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
-    };
+    let of = Stmt::new("SELECT a.user_id, a.settings FROM accounts a WHERE a.id = $1", args![account]);
+    let of = store.one(of).await?;
     let Some(mut row) = of.first() else { return Ok(Vec::new()) };
     let user: UserId = row.id()?;
     let settings: Settings = row.json()?;
-    let directory = directory_of(users, roles)?;
 
     let rows = store.one(Stmt::new(ASKING, args![account])).await?;
     let mut asking: BTreeMap<(i64, i64), Vec<RemoteId>> = BTreeMap::new();
@@ -86,6 +81,11 @@ pub(super) async fn candidates(
     }
     drop(rows);
 
+    if shared.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Who would see more than before is asked of everybody there is: only where there is something to ask about.
+    let directory = super::people::directory(store).await?;
     let people: BTreeSet<PersonId> = shared.keys().map(|(person, _)| *person).collect();
     let people: Vec<PersonId> = people.into_iter().collect();
     let mut narrow: HashMap<PersonId, bool> = HashMap::new();

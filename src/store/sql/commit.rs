@@ -141,6 +141,8 @@ struct Batch {
     before: Before,
     /// People to whom a link was put by this commit.
     linked: HashSet<PersonId>,
+    /// New people who are settled by this commit, and where.
+    settled: HashMap<PersonId, AccountId>,
     stmts: Vec<Stmt>,
 }
 
@@ -150,7 +152,9 @@ impl Batch {
     fn of(commit: Commit, before: Before) -> Result<Vec<Stmt>, StoreError> {
         let Commit { lease, now, expect, changes, operation } = commit;
         let run = lease.as_ref().map(|lease| (lease.account, lease.fence));
-        let mut batch = Self { now, run, before, linked: HashSet::new(), stmts: Vec::with_capacity(changes.len() * 4) };
+        let settled = mark::settled_at_once(&changes);
+        let stmts = Vec::with_capacity(changes.len() * 4);
+        let mut batch = Self { now, run, before, linked: HashSet::new(), settled, stmts };
         if let Some(lease) = &lease
             && !crate::mutant::on("store.ignore_the_fence")
         {
@@ -213,6 +217,7 @@ impl Batch {
                 ));
             }
             Change::SettleRecord(account, id, version) => self.push(mark::settle_record(account, &id, version)),
+            Change::SettlePerson(account, person, _) if self.settled.get(&person) == Some(&account) => {}
             Change::SettlePerson(account, person, revision) => {
                 let fence = self.run.map(|(_, fence)| fence);
                 self.push(mark::settle_person(fence, account, person, revision));
@@ -342,7 +347,7 @@ impl Batch {
         stmts.extend(new_followers.difference(&old_followers).map(|one| Stmt::new(follow, args![*id, *one])));
         // Somebody new has no links but those of this very commit.
         let linked = revision.0 > 1 || self.linked.contains(id);
-        stmts.extend(mark::changed(&person, linked));
+        stmts.extend(mark::changed(&person, linked, self.settled.get(id).copied()));
         self.before.persons.insert(person.id, person);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What is shown and counted: runs, conflicts, held deletions, failures, tallies.
 
+use std::collections::BTreeMap;
+
 use super::super::driver::{Driver, Row, Stmt};
 use super::super::{Conflict, Counted, Counts, Failure, GuardFacts, HeldDeletion, Recent, Run, StoreError, SubjectKey};
 use super::words::Word;
@@ -221,21 +223,70 @@ pub(super) async fn counted(
     Ok(counted)
 }
 
+/// What the dashboard shows of each account, by as many statements whether there are ten or ten thousand. Those of which
+/// there is nothing to tell are left out.
+pub(super) async fn counted_each(
+    store: &SqlStore<impl Driver>,
+    now: Timestamp,
+) -> Result<BTreeMap<AccountId, Counted>, StoreError> {
+    const COUNTS: [&str; 5] = [
+        "SELECT n.account, n.people FROM in_sync n WHERE n.people > 0",
+        "SELECT c.account, COUNT(*) FROM conflicts c WHERE NOT c.resolved GROUP BY c.account",
+        "SELECT h.account, COUNT(*) FROM held h WHERE h.answer IS NULL GROUP BY h.account",
+        "SELECT f.account, COUNT(*) FROM failures f GROUP BY f.account",
+        "SELECT d.account, COUNT(*) FROM duplicates d GROUP BY d.account",
+    ];
+    let mut batch: Vec<Stmt> = COUNTS.iter().map(|sql| Stmt::new(sql, Vec::new())).collect();
+    let [day, week, month] = [24, 7 * 24, 30 * 24].map(|hours: i64| now.plus(-hours * HOUR).0);
+    batch.push(Stmt::new(TALLIES_OF_EACH, args![week, day, month]));
+    let answers = store.run(batch).await?;
+    let [counts @ .., tallies] = answers.as_slice() else {
+        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+    };
+    let mut each: BTreeMap<AccountId, Counted> = BTreeMap::new();
+    for (which, rows) in counts.iter().enumerate() {
+        for mut row in rows.iter() {
+            let counted = each.entry(row.id()?).or_default();
+            let Counted { in_sync, conflicts, held, failures, duplicates, recent: _ } = counted;
+            let place = [in_sync, conflicts, held, failures, duplicates].into_iter().nth(which);
+            if let Some(place) = place {
+                *place = row.count()?;
+            }
+        }
+    }
+    for mut row in tallies.iter() {
+        let counted = each.entry(row.id()?).or_default();
+        let (side, kind) = (row.text()?, row.text()?);
+        for at in [2, 1, 0] {
+            *place(&mut counted.recent[at], side, kind)? += row.count()?;
+        }
+    }
+    Ok(each)
+}
+
 /// The sums of 30 days, 7 days and 24 hours.
 macro_rules! sums {
     ($at:literal, $from:literal) => {
+        sums!("", $at, $from)
+    };
+    ($by:literal, $at:literal, $from:literal) => {
         concat!(
-            "SELECT t.side, t.kind, CAST(SUM(t.n) AS BIGINT), CAST(SUM(CASE WHEN ",
+            "SELECT ",
+            $by,
+            "t.side, t.kind, CAST(SUM(t.n) AS BIGINT), CAST(SUM(CASE WHEN ",
             $at,
             "$1 THEN t.n ELSE 0 END) AS BIGINT), CAST(SUM(CASE WHEN ",
             $at,
             "$2 THEN t.n ELSE 0 END) AS BIGINT) FROM ",
             $from,
-            " GROUP BY t.side, t.kind"
+            " GROUP BY ",
+            $by,
+            "t.side, t.kind"
         )
     };
 }
 const TALLIES: &str = sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.account = $4");
+const TALLIES_OF_EACH: &str = sums!("t.account, ", "t.at > ", "tallies t WHERE t.at > $3");
 /// Of all accounts: what is not in whole hours yet, what is, and what is of the hour in which a span begins.
 const NOT_IN_HOURS: &str =
     sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.at >= COALESCE((SELECT MAX(d.until) FROM hours_until d), 0)");

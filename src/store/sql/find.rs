@@ -11,29 +11,51 @@ use super::people::{AT_ONCE, documents, ids, listed, places};
 use super::words::{end_of, said_of};
 use super::{SqlStore, args, at_most};
 use crate::crm::person::Person;
+use crate::ids::PersonId;
 
 /// As many words of a query as that are looked for, the longest first.
 const WORDS: usize = 4;
-/// A word that fewer have is looked up, and whoever has it is looked at.
-const FEW: usize = 1500;
-/// The same where only some people are asked for: who has the word and is not among them is looked at in vain.
-const FEW_OF_SOME: usize = 100;
-/// A word that more have is not looked up at all: one comes upon them soon.
-const MANY: usize = 40_000;
+
+/// From which numbers on it is looked for in another way. What is found is the same with any.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// A word that fewer have is looked up, and whoever has it is looked at.
+    few: usize,
+    /// The same where only some people are asked for: who has the word and is not among them is looked at in vain.
+    few_of_some: usize,
+    /// A word that more have is not looked up at first: one comes upon them soon.
+    many: usize,
+    /// So many people are passed in the hope to come upon them. Who have a word may all stand at the end: a company that was
+    /// imported last.
+    passed: usize,
+}
+const LIMITS: Limits = Limits { few: 1500, few_of_some: 100, many: 40_000, passed: 2_000 };
 
 const HOW_MANY: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM words w WHERE w.word >= $1 AND w.word < $2 LIMIT $3) c";
 const WITH_WORD: &str =
     "SELECT w.person FROM words w WHERE w.word >= $1 AND w.word < $2 AND w.person > $3 ORDER BY w.person LIMIT $4";
+/// Of those, whoever has another word too: the index tells, and nobody's document is read in vain.
+const WITH_BOTH: &str = "SELECT w.person FROM words w WHERE w.word >= $1 AND w.word < $2 AND w.person > $3 AND w.person IN \
+     (SELECT v.person FROM words v WHERE v.word >= $4 AND v.word < $5 AND v.person > $3) ORDER BY w.person LIMIT $6";
 
 /// Those who have a word that begins with each of these.
 pub(super) async fn found(
+    store: &SqlStore<impl Driver>,
+    query: &PersonQuery,
+    words: Vec<String>,
+) -> Result<Vec<Person>, StoreError> {
+    found_by(LIMITS, store, query, words).await
+}
+
+async fn found_by(
+    limits: Limits,
     store: &SqlStore<impl Driver>,
     query: &PersonQuery,
     mut words: Vec<String>,
 ) -> Result<Vec<Person>, StoreError> {
     words.truncate(WORDS);
     let places = places(store, query).await?;
-    let few = if places.is_some() { FEW_OF_SOME } else { FEW };
+    let few = if places.is_some() { limits.few_of_some } else { limits.few };
     let counts = how_many(store, &words, few).await?;
     let rare: Vec<&String> =
         words.iter().zip(&counts).filter(|(_, n)| **n < few as u64).map(|(word, _)| word).collect();
@@ -50,33 +72,55 @@ pub(super) async fn found(
         }
         return looked_at(store, query, candidates.unwrap_or_default(), &words).await;
     }
-    match starts(store, &words, places.as_deref()).await? {
-        Some(starts) => begun(store, query, &words, &starts).await,
-        None => passed(store, query, &words).await,
+    let look = look(limits, store, words, places.as_deref()).await?;
+    if !look.many {
+        return begun(store, query, &look).await;
+    }
+    match passed(limits, store, query, &look.words).await? {
+        (people, None) => Ok(people),
+        (mut people, after) => {
+            let limit = query.limit.saturating_sub(people.len());
+            people.extend(begun(store, &PersonQuery { after, limit, ..query.clone() }, &look).await?);
+            Ok(people)
+        }
     }
 }
 
-/// The beginnings of words with which to look: of the rarest word, in each place. `None` = so many have it that one comes
-/// upon them soon.
-async fn starts(
+/// With what to look where no word is had by few.
+struct Look {
+    words: Vec<String>,
+    /// The beginnings of words: of the rarest word, in each place.
+    starts: Vec<String>,
+    /// Another word, if there is one that not too many have.
+    other: Option<String>,
+    /// So many have the rarest one that one comes upon them soon.
+    many: bool,
+}
+
+async fn look(
+    limits: Limits,
     store: &SqlStore<impl Driver>,
-    words: &[String],
+    words: Vec<String>,
     places: Option<&[String]>,
-) -> Result<Option<Vec<String>>, StoreError> {
-    let counts = how_many(store, words, MANY).await?;
-    let rarest = words.iter().zip(&counts).filter(|(_, n)| **n < MANY as u64).min_by_key(|(_, n)| **n);
-    match (rarest.map(|(word, _)| word), places) {
-        (rarest, None) => Ok(rarest.map(|word| vec![word.clone()])),
-        (rarest, Some(places)) => {
-            let Some(word) = rarest.or(words.first()) else { return Ok(None) };
-            let starts: Vec<String> = places.iter().map(|place| format!("{place}{word}")).collect();
-            // Many of all may be few of these.
-            if rarest.is_none() && how_many(store, &starts, MANY).await?.iter().sum::<u64>() >= MANY as u64 {
-                return Ok(None);
-            }
-            Ok(Some(starts))
-        }
-    }
+) -> Result<Look, StoreError> {
+    let most = limits.many as u64;
+    let counts = how_many(store, &words, limits.many).await?;
+    let mut known: Vec<(&String, u64)> = words.iter().zip(counts).filter(|(_, n)| *n < most).collect();
+    known.sort_by_key(|(_, n)| *n);
+    let mut known = known.into_iter().map(|(word, _)| word);
+    let (rarest, other) = (known.next(), known.next().cloned());
+    let word = rarest.or(words.first()).cloned().unwrap_or_default();
+    let starts = match places {
+        None => vec![word],
+        Some(places) => places.iter().map(|place| format!("{place}{word}")).collect(),
+    };
+    let many = match (rarest, places) {
+        (Some(_), _) => false,
+        (None, None) => true,
+        // Many of all may be few of these.
+        (None, Some(_)) => how_many(store, &starts, limits.many).await?.iter().sum::<u64>() >= most,
+    };
+    Ok(Look { words, starts, other, many })
 }
 
 /// How many have a word that begins with each of these, counted no further than that.
@@ -91,18 +135,25 @@ fn with_word(start: &str, after: &str, most: usize) -> Stmt {
     Stmt::new(WITH_WORD, args![start, end_of(start), after, at_most(most)])
 }
 
-/// Those among whose words is one that begins with any of `starts`, page by page.
-async fn begun(
-    store: &SqlStore<impl Driver>,
-    query: &PersonQuery,
-    words: &[String],
-    starts: &[String],
-) -> Result<Vec<Person>, StoreError> {
+fn with_both(start: &str, other: &str, after: &str, most: usize) -> Stmt {
+    Stmt::new(WITH_BOTH, args![start, end_of(start), after, other, end_of(other), at_most(most)])
+}
+
+/// Those among whose words is one that begins with any of the starts, page by page.
+async fn begun(store: &SqlStore<impl Driver>, query: &PersonQuery, look: &Look) -> Result<Vec<Person>, StoreError> {
+    let Look { words, starts, other, many: _ } = look;
     let page = query.limit.saturating_mul(4).max(AT_ONCE);
     let mut after = query.after.map(|id| id.to_string()).unwrap_or_default();
     let mut people: Vec<Person> = Vec::new();
+    // Most who have one word may have the other too, and then the first page is enough.
+    let mut first = true;
     loop {
-        let answers = store.run(starts.iter().map(|start| with_word(start, &after, page)).collect()).await?;
+        let with = |start: &String| match other {
+            Some(other) if !first => with_both(start, other, &after, page),
+            _ => with_word(start, &after, page),
+        };
+        let answers = store.run(starts.iter().map(with).collect()).await?;
+        first = false;
         // Several words of one person may begin so, and one may stand in several places.
         let mut those = BTreeSet::new();
         // As far as every place has been looked through.
@@ -128,25 +179,32 @@ async fn begun(
     }
 }
 
-/// All who are asked for are passed, and those who have the words are taken.
+/// All who are asked for are passed, and those who have the words are taken; with the last one who was passed, if there
+/// may be more behind.
 async fn passed(
+    limits: Limits,
     store: &SqlStore<impl Driver>,
     query: &PersonQuery,
     words: &[String],
-) -> Result<Vec<Person>, StoreError> {
+) -> Result<(Vec<Person>, Option<PersonId>), StoreError> {
     // Each page of what somebody may see is put together from many places: rather few and large ones.
     let times = if query.viewer.is_some() { 8 } else { 2 };
-    let limit = query.limit.saturating_mul(times).clamp(AT_ONCE, 2000);
+    let limit = query.limit.saturating_mul(times).clamp(AT_ONCE, 2000).min(limits.passed);
     let mut listing = PersonQuery { text: None, limit, ..query.clone() };
     let mut people: Vec<Person> = Vec::new();
+    let mut passed = 0;
     while people.len() < query.limit {
         let page = listed(store, &listing).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else { return Ok((people, None)) };
         listing.after = Some(last.id);
+        passed += page.len();
         people.extend(page.into_iter().filter(|person| has(person, words)));
+        if passed >= limits.passed && people.len() < query.limit {
+            return Ok((people, listing.after));
+        }
     }
     people.truncate(query.limit);
-    Ok(people)
+    Ok((people, None))
 }
 
 /// Those of these people who are asked for, and have the words.
@@ -173,4 +231,130 @@ async fn looked_at(
 fn has(person: &Person, words: &[String]) -> bool {
     let own = said_of(person);
     words.iter().all(|word| own.iter().any(|own| own.starts_with(word.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::of_query;
+    use super::*;
+    use crate::card::Card;
+    use crate::crm::access::{Item, decide};
+    use crate::crm::person::{PersonState, VisibleTo};
+    use crate::crm::users::{Directory, User};
+    use crate::ids::{Revision, Timestamp, UserId};
+    use crate::store::sqlite::Sqlite;
+    use crate::store::{Change, Commit, Store as _};
+
+    /// Every way of looking, since with these limits a few hundred people are many.
+    const WAYS: [Limits; 6] = [
+        LIMITS,
+        Limits { few: 1, few_of_some: 1, many: 1, passed: usize::MAX },
+        Limits { few: 1, few_of_some: 1, many: 1, passed: 30 },
+        Limits { few: 1, few_of_some: 1, many: 1000, passed: 30 },
+        Limits { few: 20, few_of_some: 5, many: 60, passed: 50 },
+        Limits { few: 1, few_of_some: 1, many: 120, passed: 1 },
+    ];
+
+    fn user(n: u128) -> User {
+        User {
+            id: UserId::from(uuid::Uuid::from_u128(n)),
+            name: format!("User {n}"),
+            email: format!("user{n}@example.com"),
+            role: None,
+            admin: n == 1,
+            restricted: n == 2,
+            sees_followed_users: false,
+            follows: BTreeSet::new(),
+            active: true,
+        }
+    }
+
+    /// Names of few syllables, so that they begin alike; whoever is of the last company came last.
+    fn person(n: u128) -> Person {
+        let names = ["Ana", "Anna", "Annabel", "Bo", "Bob", "Berta", "An"];
+        let given = names[usize::try_from(n % 7).unwrap()];
+        let family = names[usize::try_from(n / 7 % 7).unwrap()];
+        let middle = (n >= 250).then(|| "Last".to_owned());
+        Person {
+            id: PersonId::from(uuid::Uuid::from_u128(n << 64 | 1000)),
+            revision: Revision(1),
+            card: Card {
+                given: Some(given.to_owned()),
+                middle,
+                family: Some(format!("{family}{}", n % 11)),
+                ..Card::default()
+            },
+            times: Default::default(),
+            custom: Default::default(),
+            owner: user(1 + n % 3).id,
+            visible_to: if n.is_multiple_of(5) { VisibleTo::Company } else { VisibleTo::Owner },
+            followers: if n.is_multiple_of(13) { vec![user(3).id] } else { Vec::new() },
+            state: if n.is_multiple_of(9) {
+                PersonState::Trashed { at: Timestamp(0), by: None }
+            } else {
+                PersonState::Live
+            },
+            created: Timestamp(0),
+            updated: Timestamp(0),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_way_finds_whom_looking_at_everybody_finds() {
+        let store = SqlStore::open(Sqlite::memory().unwrap()).await.unwrap();
+        let users: Vec<User> = (1..=3).map(user).collect();
+        let directory = Directory { users: users.iter().map(|u| (u.id, u.clone())).collect(), ..Directory::default() };
+        let all: Vec<Person> = (1..=280).map(person).collect();
+        let mut changes: Vec<Change> = users.iter().cloned().map(Change::PutUser).collect();
+        changes.extend(all.iter().cloned().map(|one| Change::PutPerson(Box::new(one))));
+        store.commit(Commit { changes, ..Commit::new(None, Timestamp(0)) }).await.unwrap();
+
+        let viewers: Vec<Option<UserId>> = users.iter().map(|user| Some(user.id)).chain([None]).collect();
+        let mut found_somebody = 0;
+        for text in [
+            "a",
+            "b",
+            "an",
+            "anna",
+            "ann b",
+            "bo an",
+            "b a",
+            "last",
+            "last bob",
+            "berta3",
+            "annabel10 last",
+            "x",
+            "a x",
+        ] {
+            let words = of_query(text);
+            for (viewer, owner) in viewers.iter().flat_map(|v| [(*v, None), (*v, Some(users[2].id))]) {
+                for (trashed, limit) in [(false, 7), (false, 100), (true, 7)] {
+                    let seen = |one: &&Person| {
+                        let item = Item::from(*one);
+                        viewer.is_none_or(|viewer| decide(viewer, item, &directory).allows())
+                            && owner.is_none_or(|owner| one.owner == owner)
+                            && one.is_live() != trashed
+                            && has(one, &words)
+                    };
+                    let expected: Vec<PersonId> = all.iter().filter(seen).map(|one| one.id).collect();
+                    found_somebody += usize::from(!expected.is_empty());
+                    for (way, limits) in WAYS.into_iter().enumerate() {
+                        let mut query = PersonQuery { viewer, owner, trashed, limit, ..PersonQuery::default() };
+                        let mut found: Vec<PersonId> = Vec::new();
+                        loop {
+                            let page = found_by(limits, &store, &query, words.clone()).await.unwrap();
+                            assert!(page.len() <= limit);
+                            query.after = page.last().map(|last| last.id);
+                            found.extend(page.iter().map(|one| one.id));
+                            if page.len() < limit {
+                                break;
+                            }
+                        }
+                        assert_eq!(found, expected, "'{text}' for {viewer:?} of {owner:?}, way {way}");
+                    }
+                }
+            }
+        }
+        assert!(found_somebody > 100, "{found_somebody}");
+    }
 }

@@ -5,6 +5,9 @@
 //! the lease that is in force: only a later run lifts them, since this one may have looked before. A record's mark is
 //! made with a new version, which does the same.
 
+use std::collections::{BTreeSet, HashMap};
+
+use super::super::Change;
 use super::super::driver::Stmt;
 use super::args;
 use crate::crm::person::Person;
@@ -26,13 +29,14 @@ macro_rules! fence {
 }
 
 const CHANGED_OWNED: &str = concat!(
-    "INSERT INTO dirty (account, person, revision, fence) SELECT a.id, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM accounts a WHERE a.user_id = $3",
+    "INSERT INTO dirty (account, person, revision, fence) SELECT a.id, CAST($1 AS TEXT), CAST($2 AS BIGINT), 0 FROM accounts a WHERE a.user_id = $3 \
+     AND a.id <> $4",
     marked!()
 );
 // Once per account: PostgreSQL changes no row twice in one statement, and a person may have several ended links there.
 const CHANGED_LINKED: &str = concat!(
     "INSERT INTO dirty (account, person, revision, fence) SELECT DISTINCT l.account, l.person, CAST($1 AS BIGINT), 0 \
-     FROM links l WHERE l.person = $2",
+     FROM links l WHERE l.person = $2 AND l.account <> $3",
     marked!()
 );
 
@@ -108,12 +112,42 @@ fn by(by: By) -> String {
     by.map(|account| account.to_string()).unwrap_or_default()
 }
 
-/// A new version of the person is stored; `linked` says whether there may be links to it.
-pub(super) fn changed(person: &Person, linked: bool) -> impl Iterator<Item = Stmt> {
+/// A new version of the person is stored; `linked` says whether there may be links to it, and `but` in which account the
+/// mark would be taken off again.
+pub(super) fn changed(person: &Person, linked: bool, but: By) -> impl Iterator<Item = Stmt> {
     let Person { id, revision, owner, .. } = person;
-    let owned = Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner]);
-    let linked = linked.then(|| Stmt::new(CHANGED_LINKED, args![*revision, *id]));
+    let owned = Stmt::new(CHANGED_OWNED, args![*id, *revision, *owner, by(but)]);
+    let linked = linked.then(|| Stmt::new(CHANGED_LINKED, args![*revision, *id, by(but)]));
     std::iter::once(owned).chain(linked)
+}
+
+/// Those who are new with this commit and are settled by it, with the account. No mark can have been there before, so that
+/// none needs to be made and taken off: all accounts' marks stand close together, and on PostgreSQL accounts in their first
+/// sync would be in each other's way there. Nobody, where the commit may mark people for another reason too.
+pub(super) fn settled_at_once(changes: &[Change]) -> HashMap<PersonId, AccountId> {
+    let mut new: BTreeSet<PersonId> = BTreeSet::new();
+    let mut settled = HashMap::new();
+    for change in changes {
+        match change {
+            Change::PutPerson(person) if person.revision.0 <= 1 => drop(new.insert(person.id)),
+            // Its mark is that of another revision.
+            Change::PutPerson(person) => {
+                new.remove(&person.id);
+                settled.remove(&person.id);
+            }
+            Change::SettlePerson(account, person, revision) if revision.0 >= 1 && new.remove(person) => {
+                settled.insert(*person, *account);
+            }
+            Change::UnsettlePerson(..)
+            | Change::UnsettleAccount(_)
+            | Change::PutUser(_)
+            | Change::PutRole(_)
+            | Change::AnswerHeld(..)
+            | Change::ResolveConflict(_) => return HashMap::new(),
+            _ => {}
+        }
+    }
+    settled
 }
 
 /// The person is to be looked at again in that account.

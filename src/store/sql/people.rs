@@ -19,19 +19,22 @@ pub(super) async fn directory(store: &SqlStore<impl Driver>) -> Result<Directory
     let users = Stmt::new("SELECT u.doc FROM users u", Vec::new());
     let roles = Stmt::new("SELECT r.doc FROM roles r", Vec::new());
     match store.run(vec![users, roles]).await?.as_slice() {
-        [users, roles] => directory_of(users, roles),
+        [users, roles] => directory_of([users], [roles]),
         _ => Err(StoreError::Broken("fewer answers than statements".to_owned())),
     }
 }
 
 /// From the documents of users and roles.
-pub(super) fn directory_of(users: &Rows, roles: &Rows) -> Result<Directory, StoreError> {
+pub(super) fn directory_of<'a>(
+    users: impl IntoIterator<Item = &'a Rows>,
+    roles: impl IntoIterator<Item = &'a Rows>,
+) -> Result<Directory, StoreError> {
     let mut directory = Directory::default();
-    for mut row in users.iter() {
+    for mut row in users.into_iter().flat_map(Rows::iter) {
         let user: User = row.json()?;
         directory.users.insert(user.id, user);
     }
-    for mut row in roles.iter() {
+    for mut row in roles.into_iter().flat_map(Rows::iter) {
         let role: Role = row.json()?;
         directory.roles.insert(role.id, role);
     }

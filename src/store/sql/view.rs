@@ -206,9 +206,12 @@ impl Drafts {
         store: &SqlStore<impl Driver>,
         account: AccountId,
     ) -> Result<Vec<(SubjectKey, Subject)>, StoreError> {
-        const USERS: &str = "SELECT u.doc FROM users u";
-        const ROLES: &str = "SELECT r.doc FROM roles r";
+        const USER: &str = "SELECT u.doc FROM users u WHERE u.id = $1";
         const OWNER: &str = "SELECT a.user_id FROM accounts a WHERE a.id = $1";
+        const THE_OWNER: &str = "SELECT u.doc FROM accounts a JOIN users u ON u.id = a.user_id WHERE a.id = $1";
+        const ITS_ROLES: &str = "WITH RECURSIVE above(id) AS (SELECT m.role FROM accounts a \
+             JOIN users m ON m.id = a.user_id WHERE a.id = $1 AND m.role IS NOT NULL UNION SELECT r.parent FROM roles r \
+             JOIN above b ON r.id = b.id WHERE r.parent IS NOT NULL) SELECT r.doc FROM above b JOIN roles r ON r.id = b.id";
         const ELSEWHERE: &str = "SELECT l.id, l.account, a.user_id, l.state, l.origin FROM links l \
              JOIN accounts a ON a.id = l.account WHERE l.person = $1 AND (l.account <> $2 OR l.rank < 2 \
              OR l.state IN ('unlinked', 'undone') AND EXISTS (SELECT 1 FROM seen s WHERE s.account = l.account \
@@ -220,16 +223,26 @@ impl Drafts {
         if people.is_empty() && links.is_empty() {
             return Ok(self.0.into_iter().map(|draft| (draft.key, draft.subject)).collect());
         }
-        let mut batch =
-            vec![Stmt::new(USERS, Vec::new()), Stmt::new(ROLES, Vec::new()), Stmt::new(OWNER, args![account])];
+        // Only those of all users and roles whom the facts are decided from: a page's cost must not grow with the company.
+        let of = |person: &Person| match person.state {
+            PersonState::Trashed { by, .. } => [Some(person.owner), by],
+            PersonState::Live | PersonState::Purged { .. } => [Some(person.owner), None],
+        };
+        let users: BTreeSet<UserId> =
+            self.0.iter().filter_map(|draft| draft.person.as_ref()).flat_map(of).flatten().collect();
+        let mut batch = [OWNER, THE_OWNER, ITS_ROLES].map(|sql| Stmt::new(sql, args![account])).to_vec();
+        batch.extend(users.iter().map(|user| Stmt::new(USER, args![*user])));
         batch.extend(people.iter().map(|person| Stmt::new(ELSEWHERE, args![*person, account])));
         batch.extend(links.iter().map(|link| Stmt::new(OPEN, args![*link])));
         let answers = store.run(batch).await?;
-        let [users, roles, owner, rest @ ..] = answers.as_slice() else {
+        let [owner, the_owner, roles, rest @ ..] = answers.as_slice() else {
             return Err(StoreError::Broken("fewer answers than statements".to_owned()));
         };
-        let facts =
-            Facts { directory: directory_of(users, roles)?, user: owner.first().map(|mut row| row.id()).transpose()? };
+        let Some((found, rest)) = rest.split_at_checked(users.len()) else {
+            return Err(StoreError::Broken("fewer answers than statements".to_owned()));
+        };
+        let directory = directory_of(std::iter::once(the_owner).chain(found), [roles])?;
+        let facts = Facts { directory, user: owner.first().map(|mut row| row.id()).transpose()? };
         let mut elsewhere: HashMap<PersonId, Vec<(LinkId, Elsewhere)>> = HashMap::new();
         for (person, rows) in people.iter().zip(rest) {
             let all = rows.iter().map(|mut row| read_elsewhere(&mut row)).collect::<Result<Vec<_>, _>>()?;
@@ -267,7 +280,7 @@ fn read_elsewhere(row: &mut Row<'_>) -> Result<(LinkId, Elsewhere), StoreError> 
     Ok((id, there))
 }
 
-/// What facts about people are decided from.
+/// What facts about people are decided from: the account's user with the roles above, and the users that they name.
 struct Facts {
     directory: Directory,
     user: Option<UserId>,
@@ -313,13 +326,22 @@ pub(super) async fn tokens(
 
 /// Open links whose record is gone and unsettled.
 pub(super) async fn lost(store: &SqlStore<impl Driver>, account: AccountId) -> Result<Vec<Link>, StoreError> {
-    const GONE: &str = concat!(
-        "SELECT ",
-        link_columns!(),
-        " FROM seen s JOIN links l ON l.account = s.account AND l.remote = s.remote \
-         WHERE s.account = $1 AND s.unsettled AND s.kind = 'gone' \
-         AND (l.rank < 2 OR l.state IN ('unlinked', 'undone')) ORDER BY l.id"
-    );
+    // An index each: there is one over open links and one over those that ended. Asked for both at once, a database reads all
+    // links of all accounts, in every run. What was not settled is few; SQLite takes what stands left of CROSS JOIN first.
+    macro_rules! gone {
+        ($links:literal) => {
+            concat!(
+                "SELECT ",
+                link_columns!(),
+                " FROM seen s CROSS JOIN links l WHERE s.account = $1 AND s.unsettled AND s.kind = 'gone' \
+                 AND l.account = s.account AND l.remote = s.remote AND ",
+                $links,
+                " ORDER BY l.id"
+            )
+        };
+    }
+    const OPEN: &str = gone!("l.rank < 2");
+    const ENDED: &str = gone!("l.rank = 2 AND l.state IN ('unlinked', 'undone')");
     const UNNAMED: &str = concat!(
         "SELECT ",
         link_columns!(),
@@ -327,12 +349,12 @@ pub(super) async fn lost(store: &SqlStore<impl Driver>, account: AccountId) -> R
          WHERE s.account = $1 AND s.unsettled AND s.token IS NOT NULL AND s.kind = 'present' AND l.remote IS NULL \
          AND l.rank < 2 AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.link = l.id) ORDER BY l.id"
     );
-    let batch = vec![Stmt::new(GONE, args![account]), Stmt::new(UNNAMED, args![account])];
-    let mut links = Vec::new();
+    let batch = [OPEN, ENDED, UNNAMED].map(|sql| Stmt::new(sql, args![account])).to_vec();
+    let (mut links, mut known) = (Vec::new(), BTreeSet::new());
     for rows in &store.run(batch).await? {
         for mut row in rows.iter() {
             let link = read_link(&mut row)?;
-            if links.iter().all(|known: &Link| known.id != link.id) {
+            if known.insert(link.id) {
                 links.push(link);
             }
         }
