@@ -8,7 +8,7 @@ use super::{Running, SyncError};
 use crate::card::{Card, normalize};
 use crate::ids::{RemoteId, Token};
 use crate::provider::Fetched;
-use crate::store::{Change, Commit, Kind, Known, SubjectKey};
+use crate::store::{Change, Commit, Expect, Identity, Kind, Known, SubjectKey};
 use crate::sync::diff::Diff;
 use crate::sync::operation::Effect;
 use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, Subject};
@@ -154,40 +154,51 @@ impl Running<'_> {
         Ok(there)
     }
 
-    /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9).
+    /// Links whose record is gone: before that counts, it is looked for under a new id (rule 9). By what it carries first, and
+    /// only then by content: what says the same as one lost record may carry the UID of another.
     pub(super) async fn find_lost(&mut self) -> Result<(), SyncError> {
-        for link in self.store().lost(self.account.id).await? {
-            // One that was unlinked or is redundant, or whose making was undone, stays so under the new id; its UID alone tells,
-            // since a record that says the same may be somebody's new start.
-            let rests = matches!(link.state, LinkState::Unlinked | LinkState::Undone | LinkState::Redundant);
-            if !rests && !matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen) {
-                continue;
-            }
-            let gone = link.remote.clone();
-            let uid = match &gone {
-                Some(id) => {
-                    let known = self.store().identities(self.account.id, std::slice::from_ref(id)).await?;
-                    known.into_iter().next().flatten().and_then(|i| i.uid)
-                }
-                None => None,
-            };
-            let found = if rests {
+        let mut lost = self.store().lost(self.account.id).await?;
+        // One that was unlinked or is redundant, or whose making was undone, stays so under the new id; its UID alone tells,
+        // since a record that says the same may be somebody's new start.
+        let rests = |link: &Link| matches!(link.state, LinkState::Unlinked | LinkState::Undone | LinkState::Redundant);
+        let open = |link: &Link| matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen);
+        lost.retain(|link| rests(link) || open(link));
+        let gone: Vec<RemoteId> = lost.iter().filter_map(|link| link.remote.clone()).collect();
+        let known = self.store().identities(self.account.id, &gone).await?;
+        let uid = |known: Option<Identity>| known.and_then(|identity| identity.uid);
+        let uids: BTreeMap<RemoteId, Option<String>> = gone.into_iter().zip(known.into_iter().map(uid)).collect();
+        let mut by_content = Vec::new();
+        for link in lost {
+            let uid = link.remote.as_ref().and_then(|remote| uids.get(remote).cloned().flatten());
+            let found = if rests(&link) {
                 let named = self.store().by_uid(self.account.id, uid.as_slice()).await?;
                 let keys: Vec<SubjectKey> = named.into_iter().map(|(_, id)| SubjectKey::Record(id)).collect();
                 let free =
                     self.store().subjects(self.account.id, &keys).await?.into_iter().filter(|s| s.link.is_none());
                 free.filter_map(|subject| Some(subject.seen?.seen.id().clone())).collect()
             } else {
-                self.store().refind(self.account.id, link.token, uid.as_deref(), &link.base.theirs).await?
+                self.store().refind(self.account.id, link.token, uid.as_deref(), &Card::default()).await?
             };
-            let found: Vec<RemoteId> = found.into_iter().filter(|id| Some(id) != gone.as_ref()).collect();
-            let Some(new) = self.still_there(found).await? else { continue };
-            let mut commit = self.commit();
-            commit.expect.push(crate::store::Expect::Unlinked(self.account.id, new.clone()));
-            commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(new.clone()), ..link })));
-            commit.changes.push(Change::UnsettleRecord(self.account.id, new));
-            self.store_all(commit, Vec::new()).await?;
+            if !self.goes_on(&link, found).await? && open(&link) {
+                by_content.push(link);
+            }
+        }
+        for link in by_content {
+            let found = self.store().refind(self.account.id, None, None, &link.base.theirs).await?;
+            self.goes_on(&link, found).await?;
         }
         Ok(())
+    }
+
+    /// The link moves to the first of these records that is there. Says whether any is.
+    async fn goes_on(&mut self, link: &Link, found: Vec<RemoteId>) -> Result<bool, SyncError> {
+        let found: Vec<RemoteId> = found.into_iter().filter(|id| Some(id) != link.remote.as_ref()).collect();
+        let Some(new) = self.still_there(found).await? else { return Ok(false) };
+        let mut commit = self.commit();
+        commit.expect.push(Expect::Unlinked(self.account.id, new.clone()));
+        commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(new.clone()), ..link.clone() })));
+        commit.changes.push(Change::UnsettleRecord(self.account.id, new));
+        self.store_all(commit, Vec::new()).await?;
+        Ok(true)
     }
 }

@@ -301,7 +301,8 @@ impl Running<'_> {
         let unasked = incoming.iter().any(|field| !link.base.mapped.contains(field) && record.body.has(field));
         let differs = unasked || echo::edited_there(&link.base, &record.body, incoming);
         // And what is sent since then was not sent with it.
-        let unsent = self.facts().outgoing().iter().any(|f| !link.base.mapped.contains(f) && intent.ours.has(f));
+        let holds = |field| matches!(intent.what, Send::Join(_) | Send::Leave(_)) || intent.ours.has(field);
+        let unsent = self.facts().outgoing().iter().any(|field| !link.base.mapped.contains(field) && holds(field));
         let times = self.times_after(intent, &record);
         let id = record.at.id.clone();
         let version = self

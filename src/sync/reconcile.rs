@@ -280,11 +280,11 @@ fn judge(field: Field, subject: &Subject, person: &PersonFacts, facts: &Facts<'_
 
 /// The record is gone, with proof (rule 9); the link was live or frozen, and access is given.
 fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>) -> Decision {
-    if !person.person.is_live() {
-        return steps(vec![Step::State(LinkState::Deleted)]);
-    }
     if facts.hides && subject.held != Some(Some(Answer::Confirmed)) {
         return waits(Waits::Hidden);
+    }
+    if !person.person.is_live() {
+        return steps(vec![Step::State(LinkState::Deleted)]);
     }
     let edited = !mutant::on("reconcile.delete_beats_edit")
         && echo::edited_here(&link.base, &person.person.card, facts.outgoing());

@@ -183,11 +183,12 @@ impl Server {
     /// The record is there again as it was, but for its groups.
     pub fn bring_back(&mut self, entry: &Entry) {
         let (content, now) = (entry.content.clone(), self.now);
-        self.book.put_with(&entry.id, content, Condition::None, now, |e| {
-            e.marks = entry.marks.clone();
-            e.former = entry.former.clone();
-        })
-        .unwrap();
+        self.book
+            .put_with(&entry.id, content, Condition::None, now, |e| {
+                e.marks = entry.marks.clone();
+                e.former = entry.former.clone();
+            })
+            .unwrap();
     }
 
     fn token(entry: &Entry) -> Option<Token> {
@@ -544,9 +545,15 @@ impl Server {
         }
     }
 
-    fn stored(&self, id: &str) -> Outcome {
+    fn stored(&self, id: &str, write: &Write) -> Outcome {
         let record = self.record(self.book.get(id).unwrap());
-        if self.manner.echoes {
+        // An answer has no pictures with it: one that somebody else has put there is to be read.
+        let photo = |write: &Write| match &write.what {
+            WriteKind::Create { .. } => true,
+            WriteKind::Update { mask, .. } if mask.contains(Field::Photo) => true,
+            _ => write.before.as_ref().is_some_and(|before| before.body.photo == record.body.photo),
+        };
+        if self.manner.echoes && (record.body.photo.is_none() || photo(write)) {
             return Outcome::Stored(record);
         }
         // Who makes something else of what was sent names no version in the answer (RFC 6352 section 6.3.2.3).
@@ -562,7 +569,7 @@ impl Server {
                 let id = if by_name { write.token.to_string() } else { self.book.mint("r") };
                 if self.book.get(&id).is_some() {
                     hit("fault: create met its own record");
-                    return self.stored(&id); // 412: adopt what is there
+                    return self.stored(&id, write); // 412: adopt what is there
                 }
                 let twin = self.live().find(|e| Self::token(e) == Some(write.token)).map(|e| e.id.clone());
                 if let Some(twin) = twin {
@@ -577,7 +584,7 @@ impl Server {
                 self.book.edit(&id, Condition::None, now, |e| e.groups = groups).unwrap();
                 self.writes += 1;
                 *self.creates.entry(write.token).or_default() += 1;
-                self.stored(&id)
+                self.stored(&id, write)
             }
             WriteKind::Update { card, mask } => {
                 let before = write.before.as_ref().expect("an update names what it changes");
@@ -620,7 +627,7 @@ impl Server {
                 self.check_marks(&new);
                 self.store(&id, &now_there, None);
                 self.writes += 1;
-                self.stored(&id)
+                self.stored(&id, write)
             }
             WriteKind::Delete => {
                 let before = write.before.as_ref().expect("a delete names what it deletes");
@@ -667,7 +674,7 @@ impl Server {
                         })
                         .unwrap();
                 }
-                self.stored(&id)
+                self.stored(&id, write)
             }
         }
     }

@@ -221,7 +221,7 @@ pub fn check(play: &mut Play) -> Result<(), String> {
         super::access::edits(play)?;
         super::whole::check(play)?;
     }
-    for site in &play.world.sites {
+    for (number, site) in play.world.sites.iter().enumerate() {
         let server = site.fake.server.lock().unwrap();
         // That a create has landed of which the backup knows only that it was refused can be seen by nobody where tokens are
         // hidden.
@@ -232,9 +232,15 @@ pub fn check(play: &mut Play) -> Result<(), String> {
         if play.restored {
             continue;
         }
-        // A second create of one token is right where a user deleted the first before anybody learned of it.
+        // A second create of one token is right where a user deleted the first before anybody learned of it, also if a device
+        // puts that one back.
         let mut tokens = BTreeSet::new();
-        if let Some(entry) = server.live().find(|e| e.marks.get("token").is_some_and(|t| !tokens.insert(t.clone()))) {
+        let put_back = |id: &String| play.world.put_back.contains(&(number, id.clone()));
+        if let Some(entry) = server
+            .live()
+            .filter(|e| !put_back(&e.id))
+            .find(|e| e.marks.get("token").is_some_and(|t| !tokens.insert(t.clone())))
+        {
             return Err(format!("rule 14: two records carry the token of {}", entry.id));
         }
     }

@@ -347,9 +347,15 @@ impl Play {
             Wide::Return { site } => {
                 let site = self.site(*site);
                 let back = self.world.return_there(site);
-                // Whose record was made one with another's is that one by now; what comes back may be somebody new.
-                if let Some(id) = back.filter(|id| self.world.merged_away.contains(&(site, id.clone()))) {
-                    self.markers.twin(&self.world.cards_there(site)[&id]);
+                // Whose record was made one with another's is that one by now; what comes back may be somebody new. And beside
+                // the record that was made anew in its place it stands there twice: that is the device's doing.
+                if let Some(id) = back {
+                    let mut cards = self.world.cards_there(site);
+                    let card = cards.remove(&id).unwrap_or_default();
+                    let again = cards.values().any(|other| !marks(other).is_disjoint(&marks(&card)));
+                    if again || self.world.merged_away.contains(&(site, id)) {
+                        self.markers.twin(&card);
+                    }
                 }
             }
             Wide::Copy { site, who } => {

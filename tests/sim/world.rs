@@ -98,6 +98,8 @@ pub struct World {
     pub left_there: BTreeSet<(usize, String)>,
     /// Remote records that somebody has made one with another.
     pub merged_away: BTreeSet<(usize, String)>,
+    /// Remote records that a device has put back.
+    pub put_back: BTreeSet<(usize, String)>,
     /// What a record was called before, by site and present name.
     pub renamed: BTreeMap<(usize, String), String>,
     /// People whom somebody has put into the trash.
@@ -128,6 +130,7 @@ impl World {
             deleted_there: BTreeSet::new(),
             left_there: BTreeSet::new(),
             merged_away: BTreeSet::new(),
+            put_back: BTreeSet::new(),
             renamed: BTreeMap::new(),
             trashed_here: BTreeSet::new(),
             last: BTreeMap::new(),
@@ -425,6 +428,7 @@ impl World {
         server.bring_back(&entry);
         drop(server);
         super::cover::hit("a record came back");
+        self.put_back.insert((site, entry.id.clone()));
         if in_group {
             self.set_member(site, &entry.id, true);
         }

@@ -431,4 +431,10 @@ pub(crate) async fn candidates_are_judged(db: Db) {
     // Only the address is the same: a weaker key.
     db.put([put_person(next(&person(7, 1, Card { given: Some("Florence".into()), ..named("Flo") })))]).await;
     assert_eq!(found(9).await[4], ("/flo".to_owned(), 7, 1, true));
+    // Whoever was unlinked is not matched again by itself; whose record was made one with another's there is.
+    let di = one("/di", 5, true);
+    db.put([put_link(state(5, 5, LinkState::Unlinked))]).await;
+    assert!(!found(9).await.contains(&di));
+    db.put([put_link(Link { remote: Some(rec("/linked")), ..state(5, 5, LinkState::Unlinked) })]).await;
+    assert!(found(9).await.contains(&di));
 }
