@@ -416,6 +416,10 @@ impl Play {
         }
         let gone = self.world.cards_there(site)[&drop].clone();
         self.markers.retire(&gone);
+        // What stands in two people is not told by who may see one of them.
+        let copied = marks(&Card { emails: gone.emails.clone(), ..Card::default() });
+        self.hidden_from.retain(|(_, _, mark)| !copied.contains(mark));
+        self.kept_out.retain(|(_, _, mark)| !copied.contains(mark));
         let tells = !kinds::has_uid(self.setup.sites[site].1);
         self.world.delete_there(site, &drop);
         self.world.merged_away.insert((site, drop.clone()));
