@@ -63,6 +63,7 @@ const REACHED: &[&str] = &[
     "plan: link deleted",
     "plan: link redundant",
     "plan: waits asked",
+    "plan: waits hidden",
     "plan: waits left",
     "plan: waits outside",
     "plan: waits purged",
