@@ -2,9 +2,11 @@
 //!
 //! Owns: how a link follows its record. What is gone from one place is looked for elsewhere before that counts as a deletion.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Running, SyncError};
+use crate::card::field::Field;
 use crate::card::{Card, normalize};
 use crate::ids::{RemoteId, Token};
 use crate::provider::Fetched;
@@ -30,7 +32,8 @@ pub(super) struct Others {
 
 impl Running<'_> {
     /// Under which ids the record was known. Where a user made one record of several, each of them is named: the one that left
-    /// its token there comes first, then the one whose name it still has, since the record goes on being that one.
+    /// its token there comes first, then the one whose name it still has, then the one of which it has the most, since the
+    /// record goes on being that one.
     ///
     /// A name that was told before, and one that the same listing gives to a record, is that record's own by now.
     pub(super) async fn formers(
@@ -62,11 +65,16 @@ impl Running<'_> {
             let name = normalize::display_name(&record.body);
             let marked = |link: &Link| record.token.is_some() && record.token == link.token;
             let same = |link: &Link| normalize::display_name(&link.base.theirs) == name;
+            // Whoever renamed it left something of it.
+            let shared = |link: &Link| {
+                let said = |field: &Field| record.body.has(*field) && link.base.theirs.same(&record.body, *field);
+                Field::ALL.iter().filter(|field| said(field)).count()
+            };
             let others = subjects.iter().map(|subject| {
                 let link = subject.link.as_ref();
-                (!link.is_some_and(marked), !link.is_some_and(same))
+                (!link.is_some_and(marked), !link.is_some_and(same), Reverse(link.map_or(0, shared)))
             });
-            let mut ranked: Vec<((bool, bool), RemoteId)> = others.zip(formers).collect();
+            let mut ranked: Vec<(_, RemoteId)> = others.zip(formers).collect();
             ranked.sort_by_key(|(others, _)| *others);
             formers = ranked.into_iter().map(|(_, id)| id).collect();
         }

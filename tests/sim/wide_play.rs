@@ -579,6 +579,11 @@ impl Play {
                 let names = marks(&person.card).into_iter().filter(|mark| self.markers.is_name(mark));
                 if shown { &mut seen } else { &mut hidden }.extend(names);
             }
+            // A backup that was put back has lost whose somebody was; the record in the user's own book has not.
+            if self.restored {
+                let own = (0..self.world.sites.len()).filter(|n| self.world.sites[*n].user == site.user);
+                seen.extend(own.flat_map(|n| self.world.cards_there(n).into_values()).flat_map(|card| marks(&card)));
+            }
             &hidden - &seen
         };
         self.world.sites.iter().map(of).collect()
