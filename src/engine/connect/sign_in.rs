@@ -5,7 +5,8 @@
 //! what must not be stored in clear. Hence a user has to come back to the daemon that sent them; another one says so.
 //!
 //! A sign-in connects the mailbox of the address that it was begun for and no other, so that nobody's consent under somebody
-//! else's sign-in brings in a mailbox that was not meant. Which browser may come back to the daemon's own address: [`browser`].
+//! else's sign-in brings in a mailbox that was not meant. Which browser may come back to the daemon's own address:
+//! [`super::browser`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
