@@ -5,6 +5,8 @@
 
 #[path = "common/app.rs"]
 mod app;
+#[path = "common/ran.rs"]
+mod ran;
 
 use app::{TestApp, card};
 

@@ -12,6 +12,8 @@ mod conflicts;
 mod looking;
 #[path = "handles/merging.rs"]
 mod merging;
+#[path = "common/ran.rs"]
+mod ran;
 #[path = "handles/trash.rs"]
 mod trash;
 #[path = "handles/undo.rs"]

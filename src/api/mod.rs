@@ -1,4 +1,5 @@
-//! IO. The control API: HTTP with JSON, over the Unix socket; on TCP for now only health, metrics and a user's way through a sign-in.
+//! IO. The control API: HTTP with JSON, over the Unix socket; on TCP for now only health, metrics and a user's way through a
+//! sign-in.
 //!
 //! Owns: the routers, who may call ([`caller`]), and answers that come while something is done ([`live`]). Must not: know a
 //! provider; decide what a rule or the access policy decides. A resource is one file here and its lines in [`router`].

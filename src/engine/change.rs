@@ -4,11 +4,12 @@
 //! becoming two-way either sends what was edited meanwhile or takes the present as agreed (R8, R11). Must not: ask a
 //! provider anything; whoever calls holds the account, so that no run is under way.
 
+use super::fetch::hides_somebody;
 use super::membership::Membership;
 use super::plan::Decided;
 use super::preview::{Preview, Previewed};
-use super::{Engine, Handle, SyncError};
-use crate::store::{Account, Change, CollectionState, Commit, PersonQuery, SubjectKey};
+use super::{Engine, FAILURES, Handle, SyncError};
+use crate::store::{Account, Change, CollectionState, Commit, Failure, PersonQuery, SubjectKey};
 use crate::sync::caps::{self, Capabilities};
 use crate::sync::diff::Diff;
 use crate::sync::guard::{Toll, Verdict, judge};
@@ -35,6 +36,8 @@ pub(super) struct Look<'a> {
     caps: &'a Capabilities,
     pub(super) collections: Vec<CollectionState>,
     membership: Membership,
+    pub(super) failures: Vec<Failure>,
+    hides: bool,
 }
 
 impl Engine {
@@ -152,14 +155,17 @@ impl Engine {
             caps::Membership::Roster => self.store.rosters(account.id).await?,
             caps::Membership::InRecord | caps::Membership::Joined => Vec::new(),
         };
-        Ok(Look { engine: self, account, caps, collections, membership: Membership::new(rosters) })
+        let failures = self.store.failures(account.id, FAILURES).await?;
+        let failing = failures.iter().map(|failure| (&failure.key, failure.attempts));
+        let hides = hides_somebody(&*self.store, account.id, failing).await?;
+        Ok(Look { engine: self, account, caps, collections, membership: Membership::new(rosters), failures, hides })
     }
 }
 
 impl Look<'_> {
     pub(super) fn facts<'a>(&'a self, settings: &'a Settings) -> Facts<'a> {
         let complete = !self.collections.is_empty() && self.collections.iter().all(|c| c.listed);
-        Facts { user: self.account.user, settings, caps: self.caps, complete, hides: false }
+        Facts { user: self.account.user, settings, caps: self.caps, complete, hides: self.hides }
     }
 
     /// Every record that is not gone, then every person of the account's user that has none; in pages.

@@ -2,7 +2,7 @@
 //!
 //! Owns: what a fetch's answers mean, and that what is listed and not shown is asked for again (rules 9, 21).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Running, SyncError};
 use crate::ids::AccountId;
@@ -109,18 +109,26 @@ impl Running<'_> {
         }
         Ok(())
     }
+
+    /// For what is decided from now on.
+    pub(super) async fn note_hidden(&mut self) -> Result<(), SyncError> {
+        let failing = self.failures.iter().map(|(key, attempts)| (key, *attempts));
+        self.hides = hides_somebody(self.store(), self.account.id, failing).await?;
+        Ok(())
+    }
 }
 
-/// Whether a record is listed that is not shown, and that nobody here knows: what is gone may go on as that one (rule 9).
+/// Whether a record is listed that is not shown, and that nobody here knows: what is gone may go on as that one (rule 9). It is
+/// among those that failed, `failing` so often.
 pub(super) async fn hides_somebody(
     store: &dyn Store,
     account: AccountId,
-    failures: &BTreeMap<SubjectKey, u32>,
+    failing: impl Iterator<Item = (&SubjectKey, u32)>,
 ) -> Result<bool, StoreError> {
-    let lately = |(key, attempts): (&SubjectKey, &u32)| {
-        (*attempts <= HIDDEN && matches!(key, SubjectKey::Record(_))).then(|| key.clone())
+    let lately = |(key, attempts): (&SubjectKey, u32)| {
+        (attempts <= HIDDEN && matches!(key, SubjectKey::Record(_))).then(|| key.clone())
     };
-    let failing: Vec<SubjectKey> = failures.iter().filter_map(lately).collect();
+    let failing: Vec<SubjectKey> = failing.filter_map(lately).collect();
     if failing.is_empty() {
         return Ok(false);
     }

@@ -240,7 +240,7 @@ impl Engine {
         // Read again under the lease: settings are a snapshot for the length of the run (rule 22).
         let found =
             self.store.account(account).await?.ok_or_else(|| SyncError::NotActive("the account is gone".to_owned()))?;
-        let failures = self.store.failures(account, 10_000).await?;
+        let failures = self.store.failures(account, FAILURES).await?;
         let due = failures.iter().filter(|failure| failure.retry_at <= now).filter_map(|failure| match &failure.key {
             SubjectKey::Record(id) => Some(id.clone()),
             SubjectKey::Person(_) => None,
@@ -274,6 +274,9 @@ impl Engine {
         })
     }
 }
+
+/// How many failures of an account are read at a time: more than are ever looked at.
+const FAILURES: usize = 10_000;
 
 /// A run under way.
 struct Running<'a> {
@@ -351,7 +354,7 @@ impl Running<'_> {
         }
         self.find_lost().await?;
         Box::pin(self.settle_unfound()).await?;
-        self.hides = fetch::hides_somebody(self.store(), self.account.id, &self.failures).await?;
+        self.note_hidden().await?;
         self.reach(Phase::Applying);
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {
@@ -373,7 +376,8 @@ impl Running<'_> {
         self.reach(Phase::Reading);
         self.load_membership().await?;
         self.pull().await?;
-        self.find_lost().await
+        self.find_lost().await?;
+        self.note_hidden().await
     }
 
     /// Renews the lease when half of it is gone. Called between pages: none takes as long as half a lease. The place, too,

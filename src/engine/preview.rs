@@ -168,7 +168,10 @@ impl Preview {
             };
             row.does.push(word.to_owned());
         }
-        let asks = matches!(row.waits, Some(Waits::Ambiguous | Waits::Asked | Waits::Held | Waits::Unreadable));
+        let asks = matches!(
+            row.waits,
+            Some(Waits::Ambiguous | Waits::Asked | Waits::Held | Waits::Unreadable | Waits::Hidden)
+        );
         if !row.does.is_empty() || asks {
             self.rows.push(row);
         }

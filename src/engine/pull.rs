@@ -493,7 +493,9 @@ impl Running<'_> {
             |before: &Option<StoredSeen>| matches!(before, Some(StoredSeen { seen: Seen::Outside { .. }, .. }));
         let known_outside = seen.iter().zip(&before).filter(|(_, b)| outside(b)).map(|(seen, _)| seen.id().clone());
         let purged = self.purged(known_outside).await?;
-        let is_there = |seen: &&Seen| !matches!(seen, Seen::Gone(_));
+        // Asked only of records that had other names, and few had.
+        let moved = seen.iter().any(|seen| matches!(seen, Seen::Present(record) if !record.formerly.is_empty()));
+        let is_there = |seen: &&Seen| moved && !matches!(seen, Seen::Gone(_));
         let others = Others {
             page: seen.iter().filter(is_there).map(|seen| seen.id().clone()).collect(),
             listing: collection.listing.as_ref().map(|_| collection.generation),

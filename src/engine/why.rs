@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use super::fetch::hides_somebody;
 use super::plan::Decided;
 use super::preview::Preview;
 use super::{Engine, SyncError};
@@ -115,10 +114,8 @@ impl Engine {
     ) -> Result<Vec<Why>, SyncError> {
         let look = self.look(account, caps).await?;
         let failures: BTreeMap<SubjectKey, Failure> =
-            self.store.failures(account.id, 10_000).await?.into_iter().map(|f| (f.key.clone(), f)).collect();
-        let attempts = failures.iter().map(|(key, failure)| (key.clone(), failure.attempts)).collect();
-        let hides = hides_somebody(&*self.store, account.id, &attempts).await?;
-        let facts = Facts { hides, ..look.facts(&account.settings) };
+            look.failures.iter().map(|f| (f.key.clone(), f.clone())).collect();
+        let facts = look.facts(&account.settings);
         let intents = self.store.intents(account.id).await?;
         let held = self.store.held(Some(account.id)).await?;
         let waiting = self.store.duplicates(account.id).await?;

@@ -196,20 +196,19 @@ pub enum RemoteChange {
 
 /// From the effect at `first` on, records did not change in these fields.
 pub fn not_taken(effects: &mut Vec<Effect>, first: usize, fields: FieldSet) {
-    for effect in effects.iter_mut().skip(first) {
-        match effect {
-            Effect::Remote { change: RemoteChange::Created(card), .. } => {
-                fields.iter().for_each(|field| card.set(field, Card::default().get(field)));
-            }
-            Effect::Remote { change: RemoteChange::Updated(diffs), .. } => {
-                diffs.retain(|diff| !fields.contains(diff.field));
-            }
-            _ => {}
+    let mut new = effects.split_off(first.min(effects.len()));
+    new.retain_mut(|effect| match effect {
+        Effect::Remote { change: RemoteChange::Created(card), .. } => {
+            fields.iter().for_each(|field| card.set(field, Card::default().get(field)));
+            true
         }
-    }
-    let nothing = |effect: &Effect| matches!(effect, Effect::Remote { change: RemoteChange::Updated(diffs), .. } if diffs.is_empty());
-    let mut place = 0..;
-    effects.retain(|effect| place.next().is_none_or(|n| n < first) || !nothing(effect));
+        Effect::Remote { change: RemoteChange::Updated(diffs), .. } => {
+            diffs.retain(|diff| !fields.contains(diff.field));
+            !diffs.is_empty()
+        }
+        _ => true,
+    });
+    effects.append(&mut new);
 }
 
 /// The change of one field as a whole; for lists the elements are found again by `sync::elements`.

@@ -12,6 +12,8 @@ use mock_providers::carddav::{Device, Icloud, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use crate::ran::Ran;
+
 /// The password of every mock account; no file and no log may ever hold it.
 pub(crate) const PASSWORD: &str = "abcd-efgh-ijkl-mnop";
 
@@ -22,22 +24,6 @@ pub(crate) struct TestApp {
     child: Option<Child>,
     notify: UnixDatagram,
     starts: u32,
-}
-
-/// What a command came to.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ran {
-    /// Its output as JSON; fails the test if the command failed.
-    pub(crate) fn json(&self) -> Value {
-        assert!(self.code == 0 || self.code == 3, "{self:?}");
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
 }
 
 impl TestApp {

@@ -34,6 +34,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use url::Url;
 
+pub(crate) use crate::ran::Ran;
+
 /// The machine's time, moved on.
 #[derive(Default)]
 pub(crate) struct Moved(AtomicI64);
@@ -72,21 +74,6 @@ impl Write for &Log {
     }
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-/// What a command came to.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ran {
-    pub(crate) fn json(&self) -> Value {
-        assert!(self.code == 0 || self.code == 3, "{self:?}");
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 

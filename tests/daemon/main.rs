@@ -4,6 +4,8 @@
 
 #[path = "../common/app.rs"]
 mod app;
+#[path = "../common/ran.rs"]
+mod ran;
 
 mod accounts;
 mod doctor;

@@ -35,6 +35,29 @@ async fn creates_whose_answer_is_lost_are_found_by_their_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn creates_that_do_not_show_yet_are_not_sent_again() {
+    let lab = Lab::with(|settings| settings.reads.propagation = 120_000).await;
+    lab.connect(&[]);
+    for n in 0..5 {
+        lab.add(&format!("New{n}"));
+    }
+    lab.google.fault(creates(), Fault::CutAfter);
+    let made = || lab.google.ask(|journal| journal.creates(Mark::default()));
+    // Before a write must show, that it doesn't says nothing.
+    for _ in 0..4 {
+        lab.cli(&["refresh", ANN, "--wait"]);
+        assert_eq!((lab.ann().len(), made()), (5, 5));
+        lab.later(20_000);
+    }
+    for _ in 0..3 {
+        lab.later(11 * MINUTE);
+        lab.cli(&["refresh", ANN, "--wait"]);
+    }
+    assert_eq!((lab.ann().len(), lab.people().len(), made()), (5, 5, 5));
+    lab.assert_quiet();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expires_while_creates_are_in_doubt_doubles_nothing() {
     for settled in [false, true] {
         let lab = Lab::new().await;

@@ -16,6 +16,8 @@ mod live;
 #[allow(dead_code, reason = "what other tests use of it")]
 #[path = "../common/parts.rs"]
 mod parts;
+#[path = "../common/ran.rs"]
+mod ran;
 mod sign_in;
 mod sync;
 mod together;

@@ -7,6 +7,8 @@ mod browser;
 mod lab;
 #[path = "../common/parts.rs"]
 mod parts;
+#[path = "../common/ran.rs"]
+mod ran;
 mod web;
 
 use std::io::Write;

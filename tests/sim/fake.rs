@@ -548,12 +548,12 @@ impl Server {
     fn stored(&self, id: &str, write: &Write) -> Outcome {
         let record = self.record(self.book.get(id).unwrap());
         // An answer has no pictures with it: one that somebody else has put there is to be read.
-        let photo = |write: &Write| match &write.what {
+        let known = match &write.what {
             WriteKind::Create { .. } => true,
             WriteKind::Update { mask, .. } if mask.contains(Field::Photo) => true,
             _ => write.before.as_ref().is_some_and(|before| before.body.photo == record.body.photo),
         };
-        if self.manner.echoes && (record.body.photo.is_none() || photo(write)) {
+        if self.manner.echoes && (record.body.photo.is_none() || known) {
             return Outcome::Stored(record);
         }
         // Who makes something else of what was sent names no version in the answer (RFC 6352 section 6.3.2.3).
