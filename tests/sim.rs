@@ -51,6 +51,8 @@ mod wide;
 mod wide_play;
 #[path = "sim/world.rs"]
 mod world;
+#[path = "sim/writes.rs"]
+mod writes;
 
 use history::History;
 use runner::{Ranges, play_range};

@@ -174,8 +174,8 @@ fn waiting(waits: Waits) -> &'static str {
         Waits::OpenIntent => "whether an earlier send landed is not known yet; the next run finds out",
         Waits::Unreadable => "the record can't be read; its person stays as it is until the record is mended there",
         Waits::Hidden => {
-            "its record is gone, and may be one that the server lists under another name and does not show; that is asked \
-             for again, for about a week"
+            "it may be a record that the server lists under another name and does not show, or that can't be read now; that \
+             is asked for again, for about a week"
         }
         Waits::Left => "the record is outside the sync group; put it back into the group to go on",
         Waits::Frozen => "the account's user may not see this person; it goes on when access is given",

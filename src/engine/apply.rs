@@ -190,9 +190,8 @@ impl Running<'_> {
 
     /// Whether the decision is about an ended or redundant link alone: another one may speak for its person, and
     /// what is to be done about that is decided under the person's own key.
-    fn of_the_past(one: &Decided) -> bool {
-        let past = |link: &Link| !link.state.is_open() || link.state == LinkState::Redundant;
-        let ended = one.subject.link.as_ref().is_some_and(past);
+    pub(super) fn of_the_past(one: &Decided) -> bool {
+        let ended = one.subject.link.as_ref().is_some_and(|link| !link.state.speaks());
         ended && matches!(one.key, SubjectKey::Record(_))
     }
 

@@ -4,7 +4,7 @@
 //! becoming two-way either sends what was edited meanwhile or takes the present as agreed (R8, R11). Must not: ask a
 //! provider anything; whoever calls holds the account, so that no run is under way.
 
-use super::fetch::hides_somebody;
+use super::fetch::Hidden;
 use super::membership::Membership;
 use super::plan::Decided;
 use super::preview::{Preview, Previewed};
@@ -37,7 +37,7 @@ pub(super) struct Look<'a> {
     pub(super) collections: Vec<CollectionState>,
     membership: Membership,
     pub(super) failures: Vec<Failure>,
-    hides: bool,
+    pub(super) hidden: Hidden,
 }
 
 impl Engine {
@@ -157,15 +157,15 @@ impl Engine {
         };
         let failures = self.store.failures(account.id, FAILURES).await?;
         let failing = failures.iter().map(|failure| (&failure.key, failure.attempts));
-        let hides = hides_somebody(&*self.store, account.id, failing).await?;
-        Ok(Look { engine: self, account, caps, collections, membership: Membership::new(rosters), failures, hides })
+        let hidden = Hidden::among(&*self.store, account.id, failing).await?;
+        Ok(Look { engine: self, account, caps, collections, membership: Membership::new(rosters), failures, hidden })
     }
 }
 
 impl Look<'_> {
     pub(super) fn facts<'a>(&'a self, settings: &'a Settings) -> Facts<'a> {
         let complete = !self.collections.is_empty() && self.collections.iter().all(|c| c.listed);
-        Facts { user: self.account.user, settings, caps: self.caps, complete, hides: self.hides }
+        Facts { user: self.account.user, settings, caps: self.caps, complete, hides: self.hidden.any }
     }
 
     /// Every record that is not gone, then every person of the account's user that has none; in pages.

@@ -79,7 +79,7 @@ impl Running<'_> {
         if let Some(seen) = &one.subject.seen {
             changes.push(Change::SettleRecord(self.account.id, seen.seen.id().clone(), seen.version));
         }
-        if let Some(person) = &one.subject.person {
+        if let Some(person) = one.subject.person.as_ref().filter(|_| !Self::of_the_past(one)) {
             changes.push(Change::SettlePerson(self.account.id, person.person.id, person.person.revision));
         }
     }

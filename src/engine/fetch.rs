@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 
 use super::{Running, SyncError};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, RemoteId};
 use crate::mutant;
 use crate::provider::{Blob, Fetched};
 use crate::store::{CollectionState, Store, StoreError, SubjectKey};
-use crate::sync::view::{RemoteRef, Seen};
+use crate::sync::view::{RemoteRef, Seen, StoredSeen};
 
 /// How often a record that is listed and not shown holds its collection's cursor back, before it counts as unreadable.
 const UNSHOWN: u32 = 3;
@@ -89,16 +89,19 @@ impl Running<'_> {
         self.regroup(collection, affected).await
     }
 
-    /// What counts as unreadable because the server did not show it is asked for again, ever more seldom: no listing would
-    /// name it as long as it does not change.
+    /// What is unreadable, or counts as that because the server did not show it, is asked for again, ever more seldom: no
+    /// listing would name it as long as it does not change.
     pub(super) async fn ask_again(&mut self) -> Result<(), SyncError> {
         let due = std::mem::take(&mut self.unshown_due);
         if due.is_empty() {
             return Ok(());
         }
         let rows = self.store().seen(self.account.id, &due).await?;
-        let unshown = rows.into_iter().flatten().map(|stored| stored.seen).filter(is_unshown);
-        let refs: Vec<RemoteRef> = unshown.filter_map(|seen| seen.at().cloned()).collect();
+        let refs = rows.into_iter().flatten().filter_map(|stored| match stored.seen {
+            Seen::Unreadable(at, _) => Some(at),
+            _ => None,
+        });
+        let refs: Vec<RemoteRef> = refs.collect();
         for collection in self.store().collections(self.account.id).await? {
             let refs: Vec<RemoteRef> = refs.iter().filter(|at| at.collection == collection.id).cloned().collect();
             if refs.is_empty() {
@@ -113,27 +116,49 @@ impl Running<'_> {
     /// For what is decided from now on.
     pub(super) async fn note_hidden(&mut self) -> Result<(), SyncError> {
         let failing = self.failures.iter().map(|(key, attempts)| (key, *attempts));
-        self.hides = hides_somebody(self.store(), self.account.id, failing).await?;
+        self.hidden = Hidden::among(self.store(), self.account.id, failing).await?;
         Ok(())
     }
 }
 
-/// Whether a record is listed that is not shown, and that nobody here knows: what is gone may go on as that one (rule 9). It is
-/// among those that failed, `failing` so often.
-pub(super) async fn hides_somebody(
-    store: &dyn Store,
-    account: AccountId,
-    failing: impl Iterator<Item = (&SubjectKey, u32)>,
-) -> Result<bool, StoreError> {
-    let lately = |(key, attempts): (&SubjectKey, u32)| {
-        (attempts <= HIDDEN && matches!(key, SubjectKey::Record(_))).then(|| key.clone())
-    };
-    let failing: Vec<SubjectKey> = failing.filter_map(lately).collect();
-    if failing.is_empty() {
-        return Ok(false);
+/// Records that are listed, and not shown or not to be read.
+#[derive(Default)]
+pub(super) struct Hidden {
+    /// There are some: what is gone may go on as one of them, under its new name, or made one with it (rule 9).
+    pub(super) any: bool,
+    /// One of them is nobody's: whoever was made and not found may be that one, under a new name.
+    pub(super) strange: bool,
+    /// Records of nobody that carry or say the same as one of them did, and may be that one under a new name: nobody new.
+    pub(super) like: BTreeSet<RemoteId>,
+}
+
+impl Hidden {
+    /// Those among the records that failed, `failing` so often.
+    pub(super) async fn among(
+        store: &dyn Store,
+        account: AccountId,
+        failing: impl Iterator<Item = (&SubjectKey, u32)>,
+    ) -> Result<Self, StoreError> {
+        let lately = |(key, attempts): (&SubjectKey, u32)| {
+            (attempts <= HIDDEN && matches!(key, SubjectKey::Record(_))).then(|| key.clone())
+        };
+        let failing: Vec<SubjectKey> = failing.filter_map(lately).collect();
+        let mut hidden = Self::default();
+        if failing.is_empty() {
+            return Ok(hidden);
+        }
+        let mut subjects = store.subjects(account, &failing).await?;
+        let unread = |stored: &StoredSeen| matches!(stored.seen, Seen::Unreadable(..));
+        subjects.retain(|subject| subject.seen.as_ref().is_some_and(unread));
+        hidden.any = !subjects.is_empty();
+        hidden.strange = subjects.iter().any(|subject| subject.link.is_none());
+        for link in subjects.into_iter().filter_map(|subject| subject.link).filter(|link| link.state.is_open()) {
+            let known = store.identities(account, link.remote.as_slice()).await?;
+            let uid = known.into_iter().flatten().next().and_then(|identity| identity.uid);
+            hidden.like.extend(store.refind(account, link.token, uid.as_deref(), &link.base.theirs).await?);
+        }
+        Ok(hidden)
     }
-    let subjects = store.subjects(account, &failing).await?;
-    Ok(subjects.iter().any(|s| s.link.is_none() && s.seen.as_ref().is_some_and(|stored| is_unshown(&stored.seen))))
 }
 
 /// Whether this says that a record was listed and not shown.

@@ -39,6 +39,7 @@ use crate::store::{Account, AccountState, Change, Commit, Lease, Run, Store, Sto
 use crate::sync::operation::{Actor, Effect, Operation, PersonChange, RemoteChange};
 use crate::sync::reconcile::Facts;
 use crate::sync::view::{Intent, Seen};
+use fetch::Hidden;
 use membership::Membership;
 
 pub use duplicates::Duplicate;
@@ -263,7 +264,7 @@ impl Engine {
             unshown_due,
             group_stood: false,
             complete: false,
-            hides: false,
+            hidden: Hidden::default(),
             failures,
             membership: Membership::default(),
             rosters_due: Vec::new(),
@@ -302,7 +303,7 @@ struct Running<'a> {
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,
     /// Whether a record is listed that is not shown, and that nobody here knows: no other that is gone is deleted meanwhile.
-    hides: bool,
+    hidden: Hidden,
     failures: BTreeMap<SubjectKey, u32>,
     membership: Membership,
     /// Lists of members that were read and are stored once their members have been looked at again.
@@ -338,7 +339,7 @@ impl Running<'_> {
             settings: &self.account.settings,
             caps: self.provider.capabilities(),
             complete: self.complete,
-            hides: self.hides,
+            hides: self.hidden.any,
         }
     }
 
@@ -353,8 +354,8 @@ impl Running<'_> {
             return Ok(());
         }
         self.find_lost().await?;
-        Box::pin(self.settle_unfound()).await?;
         self.note_hidden().await?;
+        Box::pin(self.settle_unfound()).await?;
         self.reach(Phase::Applying);
         let mut deferred = Vec::new();
         for _ in 0..self.engine.options.rounds {

@@ -122,7 +122,10 @@ impl Running<'_> {
         // One that we are just making is spoken for, too.
         let made = token.is_some_and(|token| link.token != Some(token) && self.creating.contains(&token));
         let taken = made || stays.as_ref().is_some_and(speaks) || commit.changes.iter().any(comes);
-        if link.state.is_open() && taken {
+        if taken && !link.state.is_open() {
+            return Ok(());
+        }
+        if taken {
             let state = Diff::new(Some(link.state), Some(LinkState::Unlinked));
             effects.push(Effect::Link { link: link.id, account: link.account, person: link.person, state });
             link.state = LinkState::Unlinked;
@@ -130,6 +133,7 @@ impl Running<'_> {
             return Ok(());
         }
         commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(now.clone()), ..link })));
+        commit.changes.push(Change::PutDuplicates(self.account.id, now.clone(), Vec::new()));
         commit.changes.push(Change::UnsettleRecord(self.account.id, now.clone()));
         Ok(())
     }
@@ -205,6 +209,7 @@ impl Running<'_> {
         let mut commit = self.commit();
         commit.expect.push(Expect::Unlinked(self.account.id, new.clone()));
         commit.changes.push(Change::PutLink(Box::new(Link { remote: Some(new.clone()), ..link.clone() })));
+        commit.changes.push(Change::PutDuplicates(self.account.id, new.clone(), Vec::new()));
         commit.changes.push(Change::UnsettleRecord(self.account.id, new));
         self.store_all(commit, Vec::new()).await?;
         Ok(true)

@@ -91,6 +91,7 @@ impl Running<'_> {
         let facts = self.facts();
         let decide = |(key, subject): (SubjectKey, Subject)| {
             let meeting = match &key {
+                SubjectKey::Record(id) if self.hidden.like.contains(id) => Meeting::Hidden,
                 SubjectKey::Record(id) if met.pairing.in_question.contains_key(id) => Meeting::InQuestion,
                 SubjectKey::Record(id) if met.pairing.same.contains_key(id) => Meeting::Same,
                 SubjectKey::Person(id) if met.people.contains(id) => Meeting::InQuestion,

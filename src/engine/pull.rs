@@ -469,7 +469,10 @@ impl Running<'_> {
         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
         for seen in seen.iter().filter(|seen| !is_unshown(seen)) {
             let key = SubjectKey::Record(seen.id().clone());
-            if self.failures.remove(&key).is_some() {
+            if let Seen::Unreadable(_, why) = seen {
+                // It is told, and read again ever more seldom: no listing names it again as long as it does not change.
+                commit.changes.push(self.failed(key, why.clone()));
+            } else if self.failures.remove(&key).is_some() {
                 commit.changes.push(Change::Unfail(self.account.id, key));
             }
         }

@@ -261,6 +261,7 @@ impl Running<'_> {
         }
         let Some(mut link) = self.store().link(intent.link).await? else { return Ok(()) };
         let account = self.account.id;
+        let speaks = link.state.speaks();
         let remote = Some(record.at.id.clone());
         match &intent.what {
             Send::Create | Send::Update | Send::SetPhoto => {
@@ -325,7 +326,7 @@ impl Running<'_> {
         commit.changes.push(Change::Observe { account, collection, generation, rows: vec![(seen, times)], echo: true });
         commit.changes.push(Change::PutLink(Box::new(link)));
         let edited = if crate::mutant::on("send.settle_whatever_was_edited") { i64::MAX } else { intent.revision.0 };
-        if !unsent {
+        if !unsent && speaks {
             commit.changes.push(Change::SettlePerson(account, intent.person, crate::ids::Revision(edited)));
         }
         // Where something else changed there meanwhile, the echo is the first to show it: a remote change, to be looked at.
@@ -385,6 +386,7 @@ impl Running<'_> {
         let Some(before) = &intent.before else { return Ok(()) };
         let account = self.account.id;
         let from = Some(link.state);
+        let speaks = link.state.speaks();
         // Whose making was undone stays so: nobody makes a new record of it.
         link.state = if link.state == LinkState::Undone { LinkState::Undone } else { LinkState::Deleted };
         let raw = before.raw.as_ref().map(|raw| base64::engine::general_purpose::STANDARD.encode(raw));
@@ -409,7 +411,10 @@ impl Running<'_> {
         });
         commit.changes.push(Change::DropHeld(link.id));
         commit.changes.push(Change::PutLink(Box::new(link)));
-        commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
+        // Where another link speaks for the person, what is to be done about that is not done with this.
+        if speaks {
+            commit.changes.push(Change::SettlePerson(account, intent.person, intent.revision));
+        }
         Ok(())
     }
 

@@ -87,9 +87,9 @@ impl Running<'_> {
                         commit.changes.extend(blobs.into_iter().map(Change::PutBlob));
                         self.adopt(intent, record, &joined_later, &mut records, &mut commit, &mut effects).await?;
                     }
-                    Some(Fetched::Gone) | None => resend.push(intent.clone()),
+                    Some(Fetched::Gone) | None if !self.hidden.strange => resend.push(intent.clone()),
                     // It is there, or may be: not to be made a second time.
-                    Some(Fetched::There(..) | Fetched::Unknown) => self.unfinished = true,
+                    None | Some(_) => self.unfinished = true,
                 }
             }
             self.store_all(commit, effects).await?;

@@ -11,7 +11,7 @@ use super::hold::{Refusal, in_name_of, may, user_of};
 use super::unite::follow;
 use crate::card::Card;
 use crate::card::field::Field;
-use crate::crm::person::Person;
+use crate::crm::person::{Person, PersonState};
 use crate::ids::{AccountId, LinkId, OpId, PersonId, Revision, RunId, Timestamp};
 use crate::store::{Account, Change, Commit, Expect, StoreError, SubjectKey};
 use crate::sync::diff::Diff;
@@ -187,7 +187,7 @@ impl Engine {
                 after.base = unite::taken_as_agreed(&before.base, card);
             }
         }
-        back.links.sort_by_key(|(_, link)| (link.state.is_open() && link.state != LinkState::Redundant, link.id));
+        back.links.sort_by_key(|(_, link)| (link.state.speaks(), link.id));
         // Links that end or leave a person first: only one may speak for a person in an account at a time.
         let (away, here): (Vec<_>, Vec<_>) =
             back.links.drain(..).partition(|(before, after)| before.person != after.person || !after.state.is_open());
@@ -323,8 +323,15 @@ impl Engine {
         let known_elsewhere = links
             .iter()
             .any(|link| link.origin == Origin::Theirs && link.state.is_open() && !turning.contains(&link.id));
+        // Whose record was deleted there, while two people were one.
+        let deleted = |link: &&Link| link.state == LinkState::Deleted;
+        let goes = |link: &Link| context.relinked.contains_key(&(link.id, person.id));
+        let by_sync = matches!(person.state, PersonState::Trashed { by: None, .. });
+        let mut ended = links.iter().filter(deleted).map(goes).peekable();
+        let trashed_as_both = by_sync && ended.peek().is_some() && ended.all(|goes| goes);
         let facts = Facts {
             now: back.commit.now,
+            trashed_as_both,
             by: in_name_of(context.actor, &person),
             edited_since: self.edited_since(&person, effects, context).await?,
             known_elsewhere,
@@ -440,7 +447,7 @@ impl Engine {
     /// What was linked since the operations that are undone stays: a link that comes back beside another one only listens,
     /// and one whose record has another link by now does not come back.
     async fn make_room(&self, back: &mut TurnedBack) -> Result<(), StoreError> {
-        let speaks = |link: &Link| link.state.is_open() && link.state != LinkState::Redundant;
+        let speaks = |link: &Link| link.state.speaks();
         for n in 0..back.links.len() {
             let link = back.links[n].1.clone();
             if !link.state.is_open() {

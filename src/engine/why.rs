@@ -125,7 +125,11 @@ impl Engine {
         };
         let mut all = Vec::new();
         for (key, subject) in subjects {
-            let meeting = if in_question(&key) { Meeting::InQuestion } else { Meeting::Alone };
+            let meeting = match &key {
+                SubjectKey::Record(id) if look.hidden.like.contains(id) => Meeting::Hidden,
+                key if in_question(key) => Meeting::InQuestion,
+                _ => Meeting::Alone,
+            };
             let decision = reconcile(&subject, meeting, &facts);
             let person = subject.person.as_ref().map(|p| p.person.id);
             let link = subject.link.as_ref().map(|l| l.id);

@@ -140,7 +140,8 @@ pub enum Waits {
     OpenIntent,
     /// The record can't be read; its person stays as it is.
     Unreadable,
-    /// The record is gone, and may be one that is listed under another name and not shown.
+    /// The record is gone, and may be one that is listed under another name and not shown or not to be read; or it is new,
+    /// and may be such a one.
     Hidden,
     /// The record left the sync group.
     Left,

@@ -59,6 +59,8 @@ pub enum Meeting {
     Same,
     /// Several could be.
     InQuestion,
+    /// The record may be one that can't be read at present, under a new name.
+    Hidden,
 }
 
 /// What to do about a subject.
@@ -286,8 +288,10 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
     if !person.person.is_live() {
         return steps(vec![Step::State(LinkState::Deleted)]);
     }
+    // What was linked by hand, and gone before anything was agreed on, has no base to compare with.
+    let never_met = link.base.mapped.is_empty() && person.person.revision > link.revision;
     let edited = !mutant::on("reconcile.delete_beats_edit")
-        && echo::edited_here(&link.base, &person.person.card, facts.outgoing());
+        && (never_met || echo::edited_here(&link.base, &person.person.card, facts.outgoing()));
     let rejected = subject.held == Some(Some(Answer::Rejected));
     if facts.two_way() && (edited || rejected) {
         let mut decision = steps(vec![Step::State(LinkState::Deleted)]);
@@ -453,6 +457,7 @@ fn unlinked(
         return waits(if state == LinkState::Live { Waits::Ambiguous } else { Waits::Ended(state) });
     }
     match (meeting, person) {
+        (Meeting::Hidden, _) => waits(Waits::Hidden),
         (Meeting::InQuestion, _) => waits(Waits::Ambiguous),
         // Who was trashed or hidden since pairing is no candidate any more; whether the record is new is asked again.
         (Meeting::Same, Some(person)) if !person.access || !person.person.is_live() => waits(Waits::Ambiguous),

@@ -26,6 +26,8 @@ pub struct Facts {
     pub known_elsewhere: bool,
     /// The person went into the trash by a merge, which is not undone with it: what is left of it comes back with that alone.
     pub merged_away: bool,
+    /// A sync put the person into the trash since it is what two were, for a record that is not its own any more.
+    pub trashed_as_both: bool,
     /// Undo only this field.
     pub only: Option<Field>,
 }
@@ -114,6 +116,7 @@ fn one(undone: &mut Undone, change: &PersonChange, facts: &Facts) {
         PersonChange::Created(_) => person.state = trash,
         PersonChange::Trashed if !person.is_live() && facts.merged_away => stays.push(Stays::MergedAway),
         PersonChange::Trashed | PersonChange::MergedInto(_) if !person.is_live() => person.state = PersonState::Live,
+        PersonChange::Absorbed(_) if !person.is_live() && facts.trashed_as_both => person.state = PersonState::Live,
         PersonChange::Restored if person.is_live() => person.state = trash,
         PersonChange::Trashed | PersonChange::Restored | PersonChange::MergedInto(_) | PersonChange::Absorbed(_) => {}
         PersonChange::Purged => stays.push(Stays::Purged),
@@ -214,6 +217,7 @@ mod tests {
             edited_since: false,
             known_elsewhere: false,
             merged_away: false,
+            trashed_as_both: false,
             only: None,
         }
     }

@@ -60,11 +60,11 @@ pub fn unite(survivor: &Person, other: &Person, directory: &Directory) -> United
 /// account one speaks for it, and the others are redundant. A live one goes before one that rests, the survivor's before
 /// the other's. Those that end nothing in the way of another come first.
 pub fn links(survivor: &[Link], other: &[Link]) -> Vec<(LinkId, LinkState)> {
-    let speaks = |link: &&Link| link.state.is_open() && link.state != LinkState::Redundant;
+    let speaks = |link: &&Link| link.state.speaks();
     let own: BTreeMap<AccountId, &Link> = survivor.iter().filter(speaks).map(|l| (l.account, l)).collect();
     let (mut first, mut then) = (Vec::new(), Vec::new());
     for link in other {
-        if !link.state.is_open() || link.state == LinkState::Redundant {
+        if !link.state.speaks() {
             first.push((link.id, link.state));
             continue;
         }

@@ -261,6 +261,12 @@ impl LinkState {
     pub fn is_open(self) -> bool {
         matches!(self, Self::Live | Self::Left | Self::Frozen | Self::Paused | Self::Redundant)
     }
+
+    /// Whether what is to be done about its person in this account is done through it: it is open, and no other link is
+    /// there that its person goes by.
+    pub fn speaks(self) -> bool {
+        self.is_open() && self != Self::Redundant
+    }
 }
 
 /// A send that may or may not have happened, stored before it is sent.

@@ -71,7 +71,7 @@ impl Memory {
     pub fn restore(&self, copy: &Copy) {
         self.with(|conn| {
             wipe(conn).unwrap();
-            conn.execute_batch("PRAGMA foreign_keys = OFF; BEGIN").unwrap();
+            conn.execute_batch("BEGIN").unwrap();
             for (table, rows) in &copy.0 {
                 let Some(first) = rows.first() else { continue };
                 let places = vec!["?"; first.len()].join(",");
@@ -80,7 +80,7 @@ impl Memory {
                     insert.execute(rusqlite::params_from_iter(row)).unwrap();
                 }
             }
-            conn.execute_batch("COMMIT; PRAGMA foreign_keys = ON").unwrap();
+            conn.execute_batch("COMMIT").unwrap();
         });
     }
 }
@@ -115,12 +115,13 @@ fn tables(conn: &Connection) -> Vec<String> {
     all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
+/// What refers to what is asked at the end only; to turn that off meanwhile would have every statement parsed anew.
 fn wipe(conn: &Connection) -> rusqlite::Result<()> {
-    let mut all = String::from("PRAGMA foreign_keys = OFF; BEGIN;");
+    let mut all = String::from("BEGIN;");
     for table in tables(conn) {
         all.push_str(&format!("DELETE FROM {table};"));
     }
-    all.push_str("COMMIT; PRAGMA foreign_keys = ON;");
+    all.push_str("COMMIT");
     conn.execute_batch(&all)
 }
 

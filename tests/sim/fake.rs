@@ -7,25 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use contactd::card::field::{Field, FieldValue, Shape};
+use contactd::card::field::{Field, FieldValue};
 use contactd::card::{Card, Photo};
 use contactd::ids::{CollectionId, Cursor, Etag, GroupId, PageToken, RemoteId, Timestamp, Token};
 use contactd::provider::{
     Blob, Changes, Collection, Fetched, Found, From, Group, Listed, Mailbox, Next, Outcome, Provider, ProviderError,
-    Retry, Scope, Write, WriteKind,
+    Retry, Scope, Write,
 };
 use contactd::sync::caps::{Capabilities, Membership, TokenPlace};
-use contactd::sync::merge::{Judged, three_way};
-use contactd::sync::plan::Side;
 use contactd::sync::view::{RemoteRecord, RemoteRef, Roster, Seen};
 use mock_providers::book::{Book, Change, Condition, Cursor as BookCursor, CursorError, Entry, EtagStyle};
 
 use super::cover::hit;
 pub use super::manner::{Faults, Manner};
-use super::oracle::marks;
 
 pub const COLLECTION: &str = "book";
 const TOKEN: &str = "token";
+/// The mark of a record that cannot be read.
+pub const GARBLED: &str = "garbled";
 
 /// The server behind one account.
 pub struct Server {
@@ -63,7 +62,7 @@ pub struct Server {
     /// Which run reads and writes; counted by the world.
     pub run: u64,
     /// The run that last asked for a record by id.
-    looked: BTreeMap<String, u64>,
+    pub looked: BTreeMap<String, u64>,
     /// When the cursors were last made to expire by their age.
     expired: u64,
 }
@@ -173,11 +172,28 @@ impl Server {
         let now = self.now;
         self.book
             .put_with(id, content, Condition::None, now, |entry| {
+                entry.marks.remove(GARBLED);
                 if let Some(token) = token {
                     entry.marks.insert(TOKEN.to_owned(), token.to_string());
                 }
             })
             .unwrap();
+    }
+
+    /// What is stored under this name is no contact any more, or one again.
+    pub fn garble(&mut self, id: &str, garbled: bool) {
+        let now = self.now;
+        self.book
+            .edit(id, Condition::None, now, |entry| match garbled {
+                true => drop(entry.marks.insert(GARBLED.to_owned(), String::new())),
+                false => drop(entry.marks.remove(GARBLED)),
+            })
+            .unwrap();
+    }
+
+    /// Names of the records that cannot be read.
+    pub fn garbled(&self) -> Vec<String> {
+        self.live().filter(|entry| entry.marks.contains_key(GARBLED)).map(|entry| entry.id.clone()).collect()
     }
 
     /// The record is there again as it was, but for its groups.
@@ -191,11 +207,11 @@ impl Server {
             .unwrap();
     }
 
-    fn token(entry: &Entry) -> Option<Token> {
+    pub fn token(entry: &Entry) -> Option<Token> {
         entry.marks.get(TOKEN).map(|t| t.parse().unwrap())
     }
 
-    fn record(&self, entry: &Entry) -> RemoteRecord {
+    pub fn record(&self, entry: &Entry) -> RemoteRecord {
         let token = Self::token(entry).filter(|_| self.caps.token != TokenPlace::Hidden);
         RemoteRecord {
             at: RemoteRef {
@@ -235,6 +251,10 @@ impl Server {
                 let mut roster = roster.clone();
                 roster.at.etag = Some(Etag(entry.etag.clone()));
                 Seen::Roster(roster)
+            }
+            None if entry.marks.contains_key(GARBLED) => {
+                hit("fault: a record that cannot be read");
+                Seen::Unreadable(self.record(entry).at, "not a contact".to_owned())
             }
             None => Seen::Present(self.record(entry)),
         }
@@ -448,7 +468,10 @@ impl Provider for Fake {
                 let there: Vec<Seen> = entries
                     .iter()
                     .filter(|e| Server::token(e) == Some(*token))
-                    .map(|e| Seen::Present(RemoteRecord { token: Some(*token), ..server.record(e) }))
+                    .map(|e| match server.seen(e) {
+                        Seen::Present(record) => Seen::Present(RemoteRecord { token: Some(*token), ..record }),
+                        other => other,
+                    })
                     .collect();
                 if there.is_empty() { Found::NotThere } else { Found::Records(there, Vec::new()) }
             })
@@ -465,217 +488,5 @@ impl Provider for Fake {
             return vec![Outcome::NotTried; batch.len()];
         }
         batch.iter().map(|write| server.write(write)).collect()
-    }
-}
-
-impl Server {
-    fn write(&mut self, write: &Write) -> Outcome {
-        if self.crashed {
-            return Outcome::Unknown;
-        }
-        if self.now > write.by.0.max(0) as u64 {
-            hit("fault: too late to send");
-            return Outcome::NotTried;
-        }
-        if self.forbid_writes {
-            self.violations.push(format!("a write in one-way: {:?}", write.what));
-        }
-        if self.faults.refuse_create > 0 && matches!(write.what, WriteKind::Create { .. }) {
-            self.faults.refuse_create -= 1;
-            hit("fault: create refused");
-            return Outcome::Refused("nothing may be added to this book".to_owned());
-        }
-        if self.faults.refuse_write > 0 {
-            self.faults.refuse_write -= 1;
-            hit("fault: write refused");
-            return Outcome::Refused("a fault of the test".to_owned());
-        }
-        if self.faults.lose_before > 0 {
-            self.faults.lose_before -= 1;
-            hit("fault: write lost");
-            return Outcome::Unknown;
-        }
-        if let Some((left, stored)) = &mut self.faults.crash_at_send {
-            if *left == 0 {
-                let stored = *stored;
-                hit(if stored { "fault: stopped after a send" } else { "fault: stopped before a send" });
-                self.faults.crash_at_send = None;
-                if stored {
-                    self.take(write);
-                }
-                self.crashed = true;
-                return Outcome::Unknown;
-            }
-            *left -= 1;
-        }
-        let outcome = self.take(write);
-        if self.faults.lose_after > 0 {
-            self.faults.lose_after -= 1;
-            hit("fault: answer lost");
-            return Outcome::Unknown;
-        }
-        if let Outcome::Landed(RemoteRef { id, etag: None, .. }) = &outcome {
-            self.unlooked.insert(id.to_string());
-        }
-        outcome
-    }
-
-    /// A value that the account's user may not see must not come here (I10).
-    fn check_forbidden(&mut self, card: &Card) {
-        let all = marks(card);
-        self.check_marks(&all);
-    }
-
-    fn check_marks(&mut self, marks: &BTreeSet<String>) {
-        if let Some(secret) = marks.iter().find(|m| self.forbidden.contains(*m)) {
-            self.violations.push(format!("I10: {secret} came to a user from whom it is hidden"));
-        }
-    }
-
-    /// Whoever may not be seen is not sent (rule 22).
-    fn check_person(&mut self, card: &Card) {
-        if let Some(name) = marks(card).into_iter().find(|mark| self.hidden_people.contains(mark)) {
-            self.violations.push(format!("rule 22: {name} was sent to a user who may not see who that is"));
-        }
-    }
-
-    fn check_picture(&mut self, card: &Card, write: &Write) {
-        if card.photo.is_some() && write.photo.is_none() {
-            self.violations.push("a picture was to be written without its bytes".to_owned());
-        }
-    }
-
-    fn stored(&self, id: &str, write: &Write) -> Outcome {
-        let record = self.record(self.book.get(id).unwrap());
-        // An answer has no pictures with it: one that somebody else has put there is to be read.
-        let known = match &write.what {
-            WriteKind::Create { .. } => true,
-            WriteKind::Update { mask, .. } if mask.contains(Field::Photo) => true,
-            _ => write.before.as_ref().is_some_and(|before| before.body.photo == record.body.photo),
-        };
-        if self.manner.echoes && (record.body.photo.is_none() || known) {
-            return Outcome::Stored(record);
-        }
-        // Who makes something else of what was sent names no version in the answer (RFC 6352 section 6.3.2.3).
-        let exact = !self.manner.rewrites && !self.manner.recodes;
-        Outcome::Landed(RemoteRef { etag: record.at.etag.filter(|_| exact), ..record.at })
-    }
-
-    fn take(&mut self, write: &Write) -> Outcome {
-        let now = self.now;
-        match &write.what {
-            WriteKind::Create { card, groups } => {
-                let by_name = self.caps.token == TokenPlace::Name;
-                let id = if by_name { write.token.to_string() } else { self.book.mint("r") };
-                if self.book.get(&id).is_some() {
-                    hit("fault: create met its own record");
-                    return self.stored(&id, write); // 412: adopt what is there
-                }
-                let twin = self.live().find(|e| Self::token(e) == Some(write.token)).map(|e| e.id.clone());
-                if let Some(twin) = twin {
-                    self.violations.push(format!("rule 14: created again beside {twin}"));
-                }
-                self.check_picture(card, write);
-                self.check_person(card);
-                let image = self.image(card);
-                self.check_forbidden(&image);
-                self.store(&id, &image, Some(write.token));
-                let groups = groups.iter().map(|g| g.0.clone()).collect();
-                self.book.edit(&id, Condition::None, now, |e| e.groups = groups).unwrap();
-                self.writes += 1;
-                *self.creates.entry(write.token).or_default() += 1;
-                self.stored(&id, write)
-            }
-            WriteKind::Update { card, mask } => {
-                let before = write.before.as_ref().expect("an update names what it changes");
-                let id = before.at.id.as_str().to_owned();
-                let Some(entry) = self.book.get(&id) else { return Outcome::Missing };
-                if self.caps.guards_update && before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag) {
-                    return Outcome::Stale;
-                }
-                let was_there = Self::card(entry);
-                let mut now_there = was_there.clone();
-                // Without a guard an adapter reads right before it writes, and merges into the lists that it replaces (R4).
-                let moved = before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag);
-                let image = self.image(card);
-                for field in mask.iter().filter(|f| self.caps.writes.contains(*f)) {
-                    if moved && field.shape() == Shape::Many {
-                        let (mut sent, there) = (before.body.clone(), now_there.clone());
-                        sent.set(field, card.get(field));
-                        let ours = |_| Judged { side: Side::Ours, ours_at: None, theirs_at: None };
-                        let (merged, _) = three_way(&before.body, &sent, &there, &ours);
-                        now_there.set(field, self.image(&merged).get(field));
-                    } else {
-                        now_there.set(field, image.get(field));
-                    }
-                }
-                if mask.contains(Field::Photo) {
-                    self.check_picture(card, write);
-                }
-                // What nobody of ours can have seen, and no guard kept us from.
-                let (seen, after) = (marks(&before.body), marks(&now_there));
-                let unseen = |mark: &String| !seen.contains(mark) && !after.contains(mark);
-                let lost: Vec<String> = marks(&was_there).into_iter().filter(unseen).collect();
-                if !lost.is_empty() {
-                    hit("fault: overwritten unseen");
-                    self.blind.extend(lost);
-                }
-                if !self.hidden_people.is_empty() {
-                    self.check_person(card);
-                }
-                let new: BTreeSet<String> = after.difference(&marks(&was_there)).cloned().collect();
-                self.check_marks(&new);
-                self.store(&id, &now_there, None);
-                self.writes += 1;
-                self.stored(&id, write)
-            }
-            WriteKind::Delete => {
-                let before = write.before.as_ref().expect("a delete names what it deletes");
-                let id = before.at.id.as_str().to_owned();
-                let Some(entry) = self.book.get(&id) else { return Outcome::Deleted };
-                if self.caps.guards_delete && before.at.etag.as_ref().is_some_and(|e| e.as_str() != entry.etag) {
-                    return Outcome::Stale;
-                }
-                let (there, seen) = (marks(&Self::card(entry)), marks(&before.body));
-                if !self.caps.guards_delete && self.looked.get(&id) != Some(&self.run) {
-                    self.violations.push(format!("R7: {id} was deleted without a guard and without a look"));
-                }
-                self.blind.extend(there.difference(&seen).cloned());
-                self.book.delete(&id, Condition::None, now).unwrap();
-                self.writes += 1;
-                self.deletes.push(now);
-                Outcome::Deleted
-            }
-            WriteKind::Join(group) | WriteKind::Leave(group) => {
-                let joins = matches!(write.what, WriteKind::Join(_));
-                let before = write.before.as_ref().expect("joining names the member");
-                let id = before.at.id.as_str().to_owned();
-                let Some(entry) = self.book.get(&id) else { return Outcome::Missing };
-                if self.caps.membership == Membership::Roster {
-                    let uid = Self::uid(entry);
-                    let Some((card, roster)) = self.rosters.iter_mut().find(|(_, r)| r.group == *group) else {
-                        return Outcome::Refused("no such group".into());
-                    };
-                    let changed = if joins { roster.members.insert(uid) } else { roster.members.remove(&uid) };
-                    if changed {
-                        let card = card.clone();
-                        self.book.touch(&card, now).unwrap();
-                        self.writes += 1;
-                    }
-                } else if entry.groups.contains(&group.0) != joins {
-                    self.writes += 1;
-                    self.book
-                        .edit(&id, Condition::None, now, |e| {
-                            if joins {
-                                e.groups.insert(group.0.clone())
-                            } else {
-                                e.groups.remove(&group.0)
-                            };
-                        })
-                        .unwrap();
-                }
-                self.stored(&id, write)
-            }
-        }
     }
 }

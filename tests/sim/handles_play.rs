@@ -154,6 +154,7 @@ impl Play {
             .by_hand(|play| now(play.world.engine.merge_people(survivor, other, Actor::Operator, &BTreeSet::new())));
         let Some(merge) = merge else { return };
         hit("two people merged");
+        self.united.insert((survivor, other));
         if once_trashed {
             // What was deleted for the one is a record of the other by now.
             self.world.trashed_here.insert(survivor);

@@ -251,6 +251,8 @@ pub struct Play {
     pub emptied: BTreeSet<usize>,
     /// Sites at which a search has missed something.
     pub missed: BTreeSet<usize>,
+    /// People who became one, the survivor first; they may be two again.
+    pub united: BTreeSet<(PersonId, PersonId)>,
     /// What was found to be wrong on the way.
     pub wrong: Vec<String>,
     /// A field has not flown both ways all the time.
@@ -279,6 +281,7 @@ impl Play {
             leaving_deletes: BTreeSet::new(),
             emptied: BTreeSet::new(),
             missed: BTreeSet::new(),
+            united: BTreeSet::new(),
             wrong: Vec::new(),
             mapped: setup.sites.iter().any(|(_, _, settings)| !settings.mapping.0.is_empty()),
             confirmed: false,

@@ -19,6 +19,11 @@ pub struct Faults {
     pub refuse_write: u32,
     /// The next create is refused, as by a book that may be changed and not added to.
     pub refuse_create: u32,
+    /// The picture of the next write that has one is not taken; true: for now.
+    pub refuse_picture: Option<bool>,
+    /// The next write comes twice, as whatever stands between may repeat what is the same however often it is done; the second
+    /// answer is ours.
+    pub repeat: u32,
     /// The next further page of a listing fails, with more to come.
     pub cut_listing: u32,
     /// The next requests fail: the sign-in was revoked, and a person has to come.

@@ -343,6 +343,25 @@ fn ours_or_theirs(play: &Play, site: usize) -> Vec<Card> {
     for record in play.world.driver.inner().texts(&undone) {
         cards.remove(&record);
     }
+    // Nor of the record that was left to one of both when the person went into the trash, before two became one; nor of one
+    // that left the sync group while they were one, so that nothing is taken back there when they are two again.
+    if !play.united.is_empty() {
+        let left = format!("SELECT remote FROM links WHERE account = '{account}' AND state = 'left'");
+        for record in play.world.driver.inner().texts(&left) {
+            cards.remove(&record);
+        }
+    }
+    let left = format!(
+        "SELECT l.person || ' ' || l.remote FROM links l WHERE l.account = '{account}' AND l.state = 'unlinked' \
+         AND EXISTS (SELECT 1 FROM links o WHERE o.account = l.account AND o.person = l.person AND o.rank = 0)"
+    );
+    for both in play.world.driver.inner().texts(&left) {
+        if let Some((person, record)) = both.split_once(' ')
+            && play.united.iter().any(|(survivor, _)| survivor.to_string() == person)
+        {
+            cards.remove(record);
+        }
+    }
     if play.restored && play.world.settings(site).scope != Scope::All {
         let known = "SELECT token FROM tokens";
         let known: BTreeSet<String> = play.world.driver.inner().texts(known).into_iter().collect();

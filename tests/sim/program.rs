@@ -47,6 +47,8 @@ mod wide;
 mod wide_play;
 #[path = "world.rs"]
 mod world;
+#[path = "writes.rs"]
+mod writes;
 
 use std::process::ExitCode;
 

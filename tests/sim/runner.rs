@@ -279,6 +279,10 @@ impl Play {
                     i.what, i.missed
                 );
             }
+            let dirty = format!("SELECT person || ' ' || revision FROM dirty WHERE account = '{}'", site.id);
+            for person in world.driver.inner().texts(&dirty) {
+                let _ = writeln!(out, "     unsettled {}", &person[person.len().min(30)..]);
+            }
             for held in now(world.store.held(Some(site.id))).unwrap() {
                 let _ = writeln!(out, "     held {held:?}");
             }

@@ -85,6 +85,12 @@ pub enum Wide {
     Race { site: usize, who: usize, polls: usize },
     /// Fetches answer nothing for longer than anybody waits.
     Unshown { site: usize },
+    /// A record becomes something that cannot be read, or a contact again.
+    Garble { site: usize, which: usize },
+    /// The next picture is not taken: for now, or not at all.
+    RefusePicture { site: usize, late: bool },
+    /// The next write comes twice.
+    Repeat { site: usize },
     /// A device puts back what was deleted there.
     Return { site: usize },
     /// A user writes down there a person whom it sees here.
@@ -143,6 +149,9 @@ impl Wide {
             Self::Stall { .. } => "step: a daemon stalls",
             Self::Race { .. } => "step: both write at once",
             Self::Unshown { .. } => "step: fetches answer nothing for long",
+            Self::Garble { .. } => "step: a record cannot be read",
+            Self::RefusePicture { .. } => "step: refuse a picture",
+            Self::Repeat { .. } => "step: a write comes twice",
             Self::Return { .. } => "step: a device brings back what was deleted",
             Self::Copy { .. } => "step: a person is written down there too",
             Self::Undo { .. } => "step: undo",
@@ -296,7 +305,7 @@ fn step(rng: &mut Rng) -> Wide {
         1 => rng.below(40),
         _ => rng.below(160),
     };
-    match rng.below(101) {
+    match rng.below(105) {
         0..=10 => Wide::Start { site, second: rng.one_in(4), polls },
         11..=24 => Wide::Go { which, polls },
         25..=27 => Wide::Finish { which },
@@ -340,6 +349,9 @@ fn step(rng: &mut Rng) -> Wide {
         94..=95 => Wide::Race { site, who: which, polls },
         96 => Wide::Unshown { site },
         97..=98 => Wide::Return { site },
+        99..=100 => Wide::Garble { site, which },
+        101 => Wide::RefusePicture { site, late: one },
+        102 => Wide::Repeat { site },
         _ => Wide::Resume { who: which },
     }
 }

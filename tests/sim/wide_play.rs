@@ -98,11 +98,24 @@ impl Play {
         let present = asks_about_present(&account.settings, &settings).then_some(present).flatten();
         if present == Some(Present::Agree) {
             self.agreed.insert(site);
+            self.give_up_what_differs(site);
         }
         let caps = self.world.sites[site].fake.server.lock().unwrap().caps.clone();
         let one_way = settings.direction == Direction::OneWay;
         now(self.world.engine.change_settings(&account, &caps, settings, present, Actor::Operator)).unwrap();
         self.world.sites[site].fake.server.lock().unwrap().forbid_writes = one_way;
+    }
+
+    /// What stands here only is agreed not to be sent: whatever is written there in its place, seen or not yet, is newer.
+    fn give_up_what_differs(&mut self, site: usize) {
+        let (account, there) = (self.world.sites[site].id, self.world.cards_there(site));
+        for person in self.world.people() {
+            let links = now(self.world.store.links_of(person.id)).unwrap();
+            let record = links.into_iter().filter(|link| link.account == account).find_map(|link| link.remote);
+            if let Some(card) = record.and_then(|record| there.get(record.as_str())) {
+                self.markers.retire_all(&(&marks(&person.card) - &marks(card)));
+            }
+        }
     }
 
     fn change_person(&mut self, who: usize, change: impl FnOnce(&mut Person) -> Option<PersonChange>) {
@@ -344,16 +357,36 @@ impl Play {
                     self.step(&Step::Sync { site: *site });
                 }
             }
+            Wide::Garble { site, which } => {
+                let site = self.site(*site);
+                let Some(id) = self.record(site, *which) else { return };
+                let time = self.world.time().0 as u64;
+                let mut server = self.world.sites[site].fake.server.lock().unwrap();
+                server.tell_time(time);
+                let garbled = !server.garbled().contains(&id);
+                server.garble(&id, garbled);
+            }
+            Wide::Repeat { site } => self.faults(*site).repeat += 1,
+            Wide::RefusePicture { site, late } => self.faults(*site).refuse_picture = Some(*late),
             Wide::Return { site } => {
                 let site = self.site(*site);
                 let back = self.world.return_there(site);
                 // Whose record was made one with another's is that one by now; what comes back may be somebody new. And beside
-                // the record that was made anew in its place it stands there twice: that is the device's doing.
+                // the record that was made anew in its place, or is yet as long as it is not shown, or that its person goes by
+                // since two became one, it stands there twice: that is the device's doing.
                 if let Some(id) = back {
                     let mut cards = self.world.cards_there(site);
                     let card = cards.remove(&id).unwrap_or_default();
                     let again = cards.values().any(|other| !marks(other).is_disjoint(&marks(&card)));
-                    if again || self.world.merged_away.contains(&(site, id)) {
+                    let book = &self.world.sites[site].fake.server.lock().unwrap().book;
+                    let late = book.horizon() < book.revision();
+                    let beside = format!(
+                        "SELECT o.id FROM links l JOIN links o ON o.person = l.person AND o.account = l.account \
+                         WHERE l.account = '{}' AND l.remote = '{id}' AND o.rank = 0 AND o.id <> l.id",
+                        self.world.sites[site].id
+                    );
+                    let beside = !self.world.driver.inner().texts(&beside).is_empty();
+                    if again || late || beside || self.world.merged_away.contains(&(site, id)) {
                         self.markers.twin(&card);
                     }
                 }
@@ -599,6 +632,9 @@ impl Play {
             {
                 let mut server = self.world.sites[site].fake.server.lock().unwrap();
                 server.book.set_lag(Lag::None);
+                for id in server.garbled() {
+                    server.garble(&id, false);
+                }
                 if self.emptied.contains(&site) {
                     // Whose first listing was empty, and came with a cursor, is told of nothing until that expires.
                     server.book.expire_cursors();

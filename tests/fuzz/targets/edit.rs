@@ -30,7 +30,9 @@ fuzz_target!(|raw: &[u8]| {
         assert_eq!(after.card.get(*field), before.card.get(*field), "{}", field.name());
     }
     let text = unfolded(&edited);
-    for line in unfolded(&same).lines().filter(|line| line.starts_with("X-KEEP")) {
+    // A line in quoted-printable goes on by soft breaks, which are not folds: what is a line of it is not told here.
+    let quoted = |line: &str| line.to_ascii_uppercase().contains("QUOTED-PRINTABLE");
+    for line in unfolded(&same).lines().filter(|line| line.starts_with("X-KEEP") && !quoted(line)) {
         assert!(text.contains(line), "{line:?} is gone");
     }
 });
