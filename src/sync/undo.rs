@@ -285,6 +285,10 @@ mod tests {
         let trashed = Person { state: PersonState::Trashed { at: Timestamp(9), by: Some(BOB) }, ..trashed.person };
         let merged = undo(&trashed, [&PersonChange::Trashed], &Facts { merged_away: true, ..facts() });
         assert_eq!((merged.person.is_live(), merged.stays), (false, vec![Stays::MergedAway]));
+        let both = Facts { trashed_as_both: true, ..facts() };
+        let absorbed = PersonChange::Absorbed(who.id);
+        assert!(!undo(&trashed, [&absorbed], &facts()).person.is_live());
+        assert!(undo(&trashed, [&absorbed], &both).person.is_live());
         let known = told(Facts { known_elsewhere: true, ..facts() });
         assert!(known.person.is_live() && known.stays == [Stays::KnownElsewhere]);
         let purged = Person { state: PersonState::Purged { at: Timestamp(1) }, ..who };

@@ -161,6 +161,16 @@ fn rule_06_edit_beats_delete() {
         None,
     );
     check("not edited, gone there", |w| w.see(gone()), &["trash", "deleted"], None);
+    // Linked by hand, and nothing agreed on yet.
+    let by_hand = |edited| {
+        move |w: &mut World| {
+            w.subject.link.as_mut().unwrap().base = Base::default();
+            w.subject.person.as_mut().unwrap().person.revision.0 += edited;
+            w.see(gone());
+        }
+    };
+    check("linked by hand, gone there", by_hand(0), &["trash", "deleted"], None);
+    check("linked by hand, edited here, gone there", by_hand(1), &["deleted", "conflict", "create remote"], None);
     check("not edited, trashed here", |w| trash(w, Some(BOB)), &["delete remote"], None);
     check(
         "rewritten there, trashed here",
@@ -433,6 +443,15 @@ fn rule_09_only_proof_deletes() {
         |w| {
             w.hides = true;
             w.see(gone());
+        },
+        &[],
+        Some(Waits::Hidden),
+    );
+    check(
+        "new, while one that it may be can't be read",
+        |w| {
+            (w.subject.link, w.subject.person) = (None, None);
+            w.meeting = Meeting::Hidden;
         },
         &[],
         Some(Waits::Hidden),
