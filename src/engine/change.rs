@@ -1,14 +1,18 @@
 //! An account's settings change: what would follow, and the change itself.
 //!
 //! Owns: the two decisions that a change of settings puts to a person: a new sync group moves the links, and one-way
-//! becoming two-way either sends what was edited meanwhile or takes the present as agreed (R8, R11). Must not: ask a
-//! provider anything; whoever calls holds the account, so that no run is under way.
+//! becoming two-way either sends what was edited meanwhile or takes the present as agreed (R8, R11); and that a field which
+//! begins to come in meets anew what stood there all along. Must not: ask a provider anything; whoever calls holds the account, so that no run is under way.
+
+use std::collections::BTreeMap;
 
 use super::fetch::Hidden;
 use super::membership::Membership;
 use super::plan::Decided;
 use super::preview::{Preview, Previewed};
 use super::{Engine, FAILURES, Handle, SyncError};
+use crate::card::field::FieldSet;
+use crate::ids::CollectionId;
 use crate::store::{Account, Change, CollectionState, Commit, Failure, PersonQuery, SubjectKey};
 use crate::sync::caps::{self, Capabilities};
 use crate::sync::diff::Diff;
@@ -18,7 +22,7 @@ use crate::sync::plan::{Decision, Deletion, Step, Waits};
 use crate::sync::reconcile::{Facts, Meeting, deletion_of, reconcile};
 use crate::sync::settings::{Direction, Scope, Settings};
 use crate::sync::unite;
-use crate::sync::view::{Link, LinkState, Seen, Subject};
+use crate::sync::view::{Groups, Link, LinkState, Seen, Subject};
 
 /// What becomes of CRM edits that were made while the account was one-way (R11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,7 @@ impl Engine {
     ) -> Result<Preview, SyncError> {
         let look = self.look(account, caps).await?;
         let facts = look.facts(settings);
+        let anew = comes_in(account, settings);
         let mut preview = Preview::default();
         let (mut local, mut remote) = (0, 0);
         look.each(handle, |key, mut subject| {
@@ -68,6 +73,7 @@ impl Engine {
             if present == Some(Present::Agree) {
                 agree(&mut subject);
             }
+            meet_anew(&mut subject, anew);
             let decision = reconcile(&subject, Meeting::Alone, &facts);
             for side in decision.steps.iter().filter_map(deletion_of) {
                 match side {
@@ -103,12 +109,25 @@ impl Engine {
         let mut effects = Vec::new();
         let rescoped = settings.scope != account.settings.scope;
         let moves = rescoped && matches!(settings.scope, Scope::Group(_));
-        if moves || present == Some(Present::Agree) {
-            look.each(&Handle::default(), |_, mut subject| {
+        let anew = comes_in(account, &settings);
+        let mut outside: BTreeMap<CollectionId, Vec<_>> = BTreeMap::new();
+        if moves || present == Some(Present::Agree) || !anew.is_empty() {
+            look.each(&Handle::default(), |key, mut subject| {
+                // What is in the new group says a listing; what is not must not count as having left it by then.
+                if let (SubjectKey::Record(_), Some(stored)) = (&key, &subject.seen)
+                    && let Seen::Present(record) = &stored.seen
+                    && !look.inside(&settings.scope, &record.groups, record.uid.as_deref())
+                {
+                    let (at, groups, uid) = (record.at.clone(), record.groups.clone(), record.uid.clone());
+                    let row = (Seen::Outside { at, groups, uid }, stored.times.clone());
+                    outside.entry(record.at.collection.clone()).or_default().push(row);
+                    commit.changes.push(Change::PutDuplicates(account.id, record.at.id.clone(), Vec::new()));
+                }
                 let Some(before) = subject.link.clone() else { return };
                 if present == Some(Present::Agree) {
                     agree(&mut subject);
                 }
+                meet_anew(&mut subject, anew);
                 let Some(mut link) = subject.link else { return };
                 if moves && link.state == LinkState::Live && link.remote.is_some() {
                     link.state = LinkState::Left;
@@ -130,6 +149,11 @@ impl Engine {
         if rescoped {
             // What lies outside is stored without content, so that everything is listed again under the new group.
             for mut collection in look.collections {
+                if let Some(rows) = outside.remove(&collection.id) {
+                    let (account, generation) = (account.id, collection.generation);
+                    let collection = collection.id.clone();
+                    commit.changes.push(Change::Observe { account, collection, generation, rows, echo: false });
+                }
                 (collection.cursor, collection.listing) = (None, None);
                 commit.changes.push(Change::PutCollection(account.id, collection));
             }
@@ -214,13 +238,17 @@ impl Look<'_> {
         }
     }
 
+    fn inside(&self, scope: &Scope, groups: &Groups, uid: Option<&str>) -> bool {
+        match scope {
+            Scope::All => true,
+            Scope::Group(group) => groups.contains(group) || self.membership.of(uid).contains(group),
+        }
+    }
+
     /// What a new sync group does to a record that it moves in or out; `None` = it stays where it is.
     fn moved(&self, subject: &Subject, scope: &Scope, preview: &mut Preview) -> Option<Option<Previewed>> {
         let seen = &subject.seen.as_ref()?.seen;
-        let inside = |groups: &crate::sync::view::Groups, uid: Option<&str>| match scope {
-            Scope::All => true,
-            Scope::Group(group) => groups.contains(group) || self.membership.of(uid).contains(group),
-        };
+        let inside = |groups, uid| self.inside(scope, groups, uid);
         match seen {
             Seen::Present(record) if !inside(&record.groups, record.uid.as_deref()) => {
                 let live = subject.link.as_ref().is_some_and(|l| l.state == LinkState::Live);
@@ -262,6 +290,21 @@ fn agree(subject: &mut Subject) {
     }
     *revision = person.person.revision;
     *base = unite::taken_as_agreed(base, &person.person.card);
+}
+
+/// The fields that come in by these settings and did not so far.
+fn comes_in(account: &Account, settings: &Settings) -> FieldSet {
+    settings.mapping.incoming().without(account.settings.mapping.incoming())
+}
+
+/// What was sent only, and never taken in, was agreed on by one side: where it differs, both meet anew.
+fn meet_anew(subject: &mut Subject, fields: FieldSet) {
+    let Some(link) = subject.link.as_mut().filter(|link| link.state.is_open()) else { return };
+    for field in fields.and(link.base.mapped).iter() {
+        if !link.base.ours.same(&link.base.theirs, field) {
+            link.base.mapped.remove(field);
+        }
+    }
 }
 
 /// Whether a change of direction asks what becomes of the edits made here meanwhile.

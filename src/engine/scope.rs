@@ -37,6 +37,11 @@ impl Running<'_> {
                 self.store().by_uid(self.account.id, uids).await?.into_iter().map(|(_, id)| id).collect();
             self.rescope(collection, &ids, &mut BTreeSet::new()).await?;
         }
+        // A member that came in and was not shown is listed again with its list only if that is not known yet.
+        if self.unshown {
+            self.rosters_due.clear();
+            return Ok(());
+        }
         let rows: Vec<_> = std::mem::take(&mut self.rosters_due).into_iter().map(|r| (r, BTreeMap::new())).collect();
         if rows.is_empty() {
             return Ok(());

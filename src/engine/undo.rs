@@ -187,11 +187,10 @@ impl Engine {
                 after.base = unite::taken_as_agreed(&before.base, card);
             }
         }
-        back.links.sort_by_key(|(_, link)| (link.state.speaks(), link.id));
-        // Links that end or leave a person first: only one may speak for a person in an account at a time.
-        let (away, here): (Vec<_>, Vec<_>) =
-            back.links.drain(..).partition(|(before, after)| before.person != after.person || !after.state.is_open());
-        let puts = away.into_iter().chain(here).map(|(_, link)| Change::PutLink(Box::new(link)));
+        // Links that end or only listen from now on come first, then those that leave a person: only one may speak for a person
+        // in an account at a time.
+        back.links.sort_by_key(|(before, after)| (after.state.speaks(), before.person == after.person, after.id));
+        let puts = back.links.drain(..).map(|(_, link)| Change::PutLink(Box::new(link)));
         let rest = std::mem::take(&mut back.commit.changes);
         back.commit.changes = puts.chain(rest).collect();
         Ok(back)
@@ -360,6 +359,8 @@ impl Engine {
         if !returning.is_empty() {
             self.bring_along(&returning, effects, context, &mut back.returned).await?;
         }
+        // These are still to be sent to the other records that go back.
+        back.cards.insert(person.id, undone.person.card.clone());
         if let Some(edits) = back.returned.remove(&person.id) {
             for diffs in &edits {
                 undone.person.card = undo::repeated(&undone.person.card, diffs);
@@ -367,7 +368,6 @@ impl Engine {
         }
         row.notes.extend(undone.stays.iter().map(|stays: &Stays| stays.words().to_owned()));
         row.clashes = undone.clashes;
-        back.cards.insert(person.id, undone.person.card.clone());
         let flows = |link: &&Link| {
             link.state.is_open() && !turning.contains(&link.id) && context.sending.contains(&link.account)
         };
@@ -656,6 +656,7 @@ fn run_of(actor: Actor) -> Option<AccountId> {
 /// The link with the effect taken back, and the word for it; `None` = it stays.
 fn turned_link(effect: &Effect, link: &Link, subject: &Subject) -> Option<(Link, &'static str)> {
     let turned = |state| Link { state, ..link.clone() };
+    let outside = matches!(subject.seen.as_ref().map(|stored| &stored.seen), Some(Seen::Outside { .. }));
     match effect {
         // It was made: it ends, and its record is neither deleted there, unless we made it, nor imported again.
         Effect::Link { state: Diff { before: None, .. }, .. } => {
@@ -681,7 +682,12 @@ fn turned_link(effect: &Effect, link: &Link, subject: &Subject) -> Option<(Link,
         }
         // Two people became one: the link goes back. One that ended meanwhile stays so.
         Effect::Relinked { person, state, .. } if link.person == person.after => {
-            let now = if link.state == state.after { state.before } else { link.state };
+            // One whose record is outside the sync group by now did not leave it when it comes back.
+            let now = match link.state == state.after {
+                true if outside && state.before == LinkState::Live => LinkState::Left,
+                true => state.before,
+                false => link.state,
+            };
             let back = Link { person: person.before, ..turned(now) };
             (back != *link).then_some((back, "link again"))
         }

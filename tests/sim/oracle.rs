@@ -287,7 +287,7 @@ fn no_duplicates(play: &Play) -> Result<(), String> {
         }
     }
     // Whose record was unlinked, and made another person's there since, says the same as that one, here and wherever it goes.
-    let taken = "SELECT l.person FROM links l WHERE l.state = 'unlinked' AND EXISTS (SELECT 1 FROM links o \
+    let taken = "SELECT l.person FROM links l WHERE l.state IN ('unlinked', 'undone') AND EXISTS (SELECT 1 FROM links o \
                  WHERE o.account = l.account AND o.remote = l.remote AND o.rank = 0)";
     let taken: BTreeSet<String> = world.driver.inner().texts(taken).into_iter().collect();
     let people = world.people();

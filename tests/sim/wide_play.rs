@@ -94,6 +94,11 @@ impl Play {
         }
         if settings.on_leave == OnLeave::Delete {
             self.leaving_deletes.insert(site);
+            // Who left before, and has not been missed yet, counts as deleted, too.
+            let left = |id: &String| self.world.left_there.contains(&(site, id.clone()));
+            for (_, card) in self.world.cards_there(site).into_iter().filter(|(id, _)| left(id)) {
+                self.markers.retire(&card);
+            }
         }
         let present = asks_about_present(&account.settings, &settings).then_some(present).flatten();
         if present == Some(Present::Agree) {
