@@ -21,7 +21,7 @@ use contactd::sync::view::{RemoteRef, Roster};
 use super::database::Memory;
 pub use super::exec::now;
 use super::exec::poll;
-use super::fake::{COLLECTION, Fake, Manner};
+use super::fake::{COLLECTION, Fake, Manner, Server};
 use super::rng::Rng;
 use crate::crash::Crashing;
 
@@ -400,7 +400,7 @@ impl World {
         let mut server = self.sites[site].fake.server.lock().unwrap();
         server.tell_time(now_ms);
         let Some(entry) = server.book.get(id) else { return };
-        let mut card = super::fake::Server::card(entry);
+        let mut card = Server::card(entry);
         let before = card.clone();
         edit(&mut card);
         if card != before {
@@ -418,13 +418,20 @@ impl World {
         }
     }
 
-    /// A device that was off the net puts back what was deleted there last, under its old name.
+    /// A device that was off the net puts back what was deleted there last, under its old name; but not what was deleted before
+    /// we knew that it was made, so that it is to be made again under its mark.
     pub fn return_there(&mut self, site: usize) -> Option<String> {
         let now_ms = self.time().0 as u64;
         let in_group = matches!(self.settings(site).scope, Scope::Group(_));
         let mut server = self.sites[site].fake.server.lock().unwrap();
         server.tell_time(now_ms);
         let entry = server.thrown_away.pop().filter(|entry| server.book.get(&entry.id).is_none())?;
+        if let Some(token) = Server::token(&entry) {
+            let unmade = format!("SELECT id FROM links WHERE token = '{token}' AND remote IS NULL");
+            if !self.driver.inner().texts(&unmade).is_empty() {
+                return None;
+            }
+        }
         server.bring_back(&entry);
         drop(server);
         super::cover::hit("a record came back");
@@ -454,7 +461,7 @@ impl World {
         if server.book.get(id).is_none() {
             return;
         }
-        let uid = super::fake::Server::uid(server.book.get(id).unwrap());
+        let uid = Server::uid(server.book.get(id).unwrap());
         let new = server.book.mint("n");
         self.renamed.insert((site, new.clone()), id.to_owned());
         for set in [&mut self.deleted_there, &mut self.left_there] {
@@ -476,7 +483,7 @@ impl World {
         let mut server = self.sites[site].fake.server.lock().unwrap();
         let now_ms = server.tell_time(now_ms);
         let Some(entry) = server.book.get(id) else { return };
-        let uid = super::fake::Server::uid(entry);
+        let uid = Server::uid(entry);
         if server.caps.membership == Membership::Roster {
             let roster = server.rosters.get_mut("group.vcf").unwrap();
             if if member { roster.members.insert(uid) } else { roster.members.remove(&uid) } {
@@ -492,7 +499,7 @@ impl World {
 
     pub fn cards_there(&self, site: usize) -> BTreeMap<String, Card> {
         let server = self.sites[site].fake.server.lock().unwrap();
-        server.live().map(|e| (e.id.clone(), super::fake::Server::card(e))).collect()
+        server.live().map(|e| (e.id.clone(), Server::card(e))).collect()
     }
 }
 
