@@ -13,7 +13,7 @@ use crate::provider::Fetched;
 use crate::store::{Change, Commit, Expect, Identity, Kind, Known, SubjectKey};
 use crate::sync::diff::Diff;
 use crate::sync::operation::Effect;
-use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, Subject};
+use crate::sync::view::{Link, LinkState, RemoteRecord, RemoteRef, Seen, StoredSeen, Subject};
 
 fn earlier_names(subject: &Subject) -> &[RemoteId] {
     match subject.seen.as_ref().map(|stored| &stored.seen) {
@@ -54,6 +54,11 @@ impl Running<'_> {
             let all = formers.into_iter().zip(known);
             formers = all.filter(|(_, known)| !listed(known)).map(|(id, _)| id).collect();
         }
+        if !formers.is_empty()
+            && let Some(marked) = self.marked_as(record).await?.filter(|id| !formers.contains(id))
+        {
+            formers.push(marked);
+        }
         if formers.len() > 1 {
             let keys: Vec<SubjectKey> = formers.iter().cloned().map(SubjectKey::Record).collect();
             let mut subjects = self.store().subjects(self.account.id, &keys).await?;
@@ -79,6 +84,17 @@ impl Running<'_> {
             formers = ranked.into_iter().map(|(_, id)| id).collect();
         }
         Ok(formers)
+    }
+
+    /// The id of the record that was made under the token that this one carries, where that is not shown any more.
+    async fn marked_as(&self, record: &RemoteRecord) -> Result<Option<RemoteId>, SyncError> {
+        let ours = self.store().tokens(self.account.id, record.token.as_slice()).await?;
+        let Some((_, link)) = ours.into_iter().next() else { return Ok(None) };
+        let link = self.store().link(link).await?.filter(|link| link.state.is_open());
+        let Some(id) = link.and_then(|link| link.remote).filter(|id| *id != record.at.id) else { return Ok(None) };
+        let seen = self.store().seen(self.account.id, std::slice::from_ref(&id)).await?;
+        let shown = matches!(seen.into_iter().next().flatten(), Some(StoredSeen { seen: Seen::Present(_), .. }));
+        Ok((!shown).then_some(id))
     }
 
     /// The record was known under another id: the link moves with its base, in whatever state. One that ended with its record

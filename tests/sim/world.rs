@@ -464,7 +464,7 @@ impl World {
         let uid = Server::uid(server.book.get(id).unwrap());
         let new = server.book.mint("n");
         self.renamed.insert((site, new.clone()), id.to_owned());
-        for set in [&mut self.deleted_there, &mut self.left_there] {
+        for set in [&mut self.deleted_there, &mut self.left_there, &mut self.put_back] {
             if set.contains(&(site, id.to_owned())) {
                 set.insert((site, new.clone()));
             }
