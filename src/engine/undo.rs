@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use super::hold::{Refusal, in_name_of, may, user_of};
 use super::unite::follow;
-use crate::card::Card;
 use crate::card::field::Field;
 use crate::crm::person::{Person, PersonState};
 use crate::ids::{AccountId, LinkId, OpId, PersonId, Revision, RunId, Timestamp};
@@ -19,7 +18,6 @@ use crate::sync::operation::{Actor, Effect, FieldDiff, Operation, PersonChange, 
 use crate::sync::plan::Clash;
 use crate::sync::settings::Direction;
 use crate::sync::undo::{self, Facts, Stays};
-use crate::sync::unite;
 use crate::sync::view::{Link, LinkState, Origin, Seen, Subject};
 
 /// How often it is done again when somebody was first.
@@ -179,14 +177,6 @@ impl Engine {
         }
         back.plan.rows.sort_by_key(|row| row.person);
         self.make_room(&mut back).await?;
-        for (before, after) in &mut back.links {
-            // The survivor's values were never sent to a redundant record: what it shows now counts as agreed.
-            if [before.state, after.state].contains(&LinkState::Redundant)
-                && let Some(card) = back.cards.get(&after.person)
-            {
-                after.base = unite::taken_as_agreed(&before.base, card);
-            }
-        }
         // Links that end or only listen from now on come first, then those that leave a person: only one may speak for a person
         // in an account at a time.
         back.links.sort_by_key(|(before, after)| (after.state.speaks(), before.person == after.person, after.id));
@@ -359,8 +349,6 @@ impl Engine {
         if !returning.is_empty() {
             self.bring_along(&returning, effects, context, &mut back.returned).await?;
         }
-        // These are still to be sent to the other records that go back.
-        back.cards.insert(person.id, undone.person.card.clone());
         if let Some(edits) = back.returned.remove(&person.id) {
             for diffs in &edits {
                 undone.person.card = undo::repeated(&undone.person.card, diffs);
@@ -567,8 +555,6 @@ struct TurnedBack {
     links: Vec<(Link, Link)>,
     /// Edits that go back with their records, per person.
     returned: BTreeMap<PersonId, Vec<Vec<FieldDiff>>>,
-    /// What people say afterwards.
-    cards: BTreeMap<PersonId, Card>,
     /// Whether something was left out that the actor may not see.
     unseen: bool,
 }
@@ -581,7 +567,6 @@ impl TurnedBack {
             effects: Vec::new(),
             links: Vec::new(),
             returned: BTreeMap::new(),
-            cards: BTreeMap::new(),
             unseen: false,
         }
     }

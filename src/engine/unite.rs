@@ -132,10 +132,7 @@ impl Engine {
         };
         for (link, state) in &links {
             commit.expect.push(Expect::Link(link.id, link.state));
-            let mut moved = Link { person: survivor, state: *state, ..link.clone() };
-            if *state == LinkState::Redundant && link.state != LinkState::Redundant {
-                moved.base = unite::taken_as_agreed(&link.base, &merge.survivor.card);
-            }
+            let moved = Link { person: survivor, state: *state, ..link.clone() };
             effects.push(Effect::Relinked {
                 link: link.id,
                 account: link.account,

@@ -4,7 +4,7 @@
 //! the same decision, in any order, at any time. Start reading at [`reconcile`].
 
 use crate::card::Card;
-use crate::card::field::{Field, FieldSet, Shape};
+use crate::card::field::{Field, FieldSet};
 use crate::crm::person::PersonState;
 use crate::ids::UserId;
 use crate::mutant;
@@ -330,15 +330,8 @@ fn redundant(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, 
         Seen::Present(record) if person.access && person.person.is_live() => {
             let one_way = Settings { direction: Direction::OneWay, ..facts.settings.clone() };
             let facts = Facts { settings: &one_way, ..*facts };
-            // Of what the person says otherwise since both became one, an edit there is no edit: both values are kept.
-            let mut base = link.base.clone();
-            for field in facts.incoming().and(base.mapped).iter().filter(|field| field.shape() == Shape::One) {
-                if !base.ours.same(&base.theirs, field) && !base.theirs.same(&record.body, field) {
-                    base.ours.set(field, base.theirs.get(field));
-                }
-            }
             let mut decision =
-                settle_present(subject, &base, record, person, &facts, Decision::default(), Step::Rebase);
+                settle_present(subject, &link.base, record, person, &facts, Decision::default(), Step::Rebase);
             decision.waits = ended;
             decision
         }

@@ -81,8 +81,8 @@ pub fn links(survivor: &[Link], other: &[Link]) -> Vec<(LinkId, LinkState)> {
     first
 }
 
-/// Takes what the person says now as agreed with what the record shows: of a redundant record only what is edited in it
-/// from now on is news. What has no partner there stays here.
+/// Takes what the person says now as agreed with what the record shows: only what is edited from now on is news. What has no
+/// partner there stays here.
 #[must_use]
 pub fn taken_as_agreed(base: &Base, card: &Card) -> Base {
     let mut agreed = Base { ours: card.clone(), pairs: Pairs::default(), ..base.clone() };
