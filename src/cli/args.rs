@@ -280,6 +280,8 @@ pub enum RolesCommand {
 pub enum AccountCommand {
     /// Connect a mailbox, or sign in to it again; nothing is synced before it is started
     Add(AccountAdd),
+    /// Connect the mailboxes of all users with an address in a domain whose administrator allows it (a service account)
+    AddDomain(AccountAddDomain),
     /// List all accounts
     List,
     /// Show one account with its settings
@@ -511,7 +513,7 @@ pub struct HeldWhich {
     pub all: Option<String>,
 }
 
-pub(super) use account::AccountAdd;
+pub(super) use account::{AccountAdd, AccountAddDomain};
 pub(super) use handles::{
     ConflictsCommand, DuplicatesCommand, KeepArg, PeopleMerge, ResolveArgs, TrashCommand, UndoArgs, WhichTrash,
 };

@@ -241,6 +241,7 @@ async fn account(command: AccountCommand, client: &Client, style: Style) -> Resu
             style.answer(&all, |all| show::accounts(all));
             return Ok(Exit::Ok);
         }
+        AccountCommand::AddDomain(all) => return sign_in::add_domain(&all, client, style).await,
         AccountCommand::Add(new) => return account_add(new, client, style).await,
         AccountCommand::Show { account } => client.get(&format!("/accounts/{}", part(&account))).await?,
         AccountCommand::Set(set) => return account_set(set, client, style).await,

@@ -9,15 +9,16 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::args::AccountAdd;
+use super::args::{AccountAdd, AccountAddDomain};
 use super::client::Client;
-use super::{CliError, Exit, note};
-use crate::api::types::{AccountAdded, CameBack, NewSignIn, SignInShown};
+use super::{CliError, Exit, Style, note};
+use crate::api::types::{AccountAdded, AccountShown, CameBack, NewSignIn, SignInShown, UserShown};
 
 /// How much of a request is read.
 const LONGEST: usize = 16 * 1024;
@@ -101,6 +102,70 @@ pub(super) async fn add(new: &AccountAdd, client: &Client) -> Result<Option<Acco
         Ok(ended) => ended.map(Some),
         Err(_) => Err(CliError::new(Exit::Waits, "nobody came back in time; nothing was connected. Try again")),
     }
+}
+
+/// Connects the mailboxes of all active users with an address in the domain; those that are connected are left alone. Each is
+/// told as it comes, and one that fails keeps none of the others.
+pub(super) async fn add_domain(all: &AccountAddDomain, client: &Client, style: Style) -> Result<Exit, CliError> {
+    let end = format!("@{}", all.domain.trim_start_matches('@').to_ascii_lowercase());
+    let users: Vec<UserShown> = client.get("/users").await?;
+    let accounts: Vec<AccountShown> = client.get("/accounts").await?;
+    let here = |email: &str| accounts.iter().any(|a| a.state != "removed" && a.address.eq_ignore_ascii_case(email));
+    let theirs = |user: &UserShown| user.active && user.email.to_ascii_lowercase().ends_with(&end);
+    let (known, new): (Vec<UserShown>, Vec<UserShown>) =
+        users.into_iter().filter(theirs).partition(|user| here(&user.email));
+    if known.is_empty() && new.is_empty() {
+        let says = format!("no active user has an address that ends with {end}; see `contactd users list`");
+        return Err(CliError::new(Exit::Failed, says));
+    }
+    let (mut rows, mut failed, mut exit) = (Vec::new(), 0, Exit::Ok);
+    for user in new {
+        let ask = NewSignIn {
+            email: user.email.clone(),
+            user: user.id.to_string(),
+            provider: Some("google".to_owned()),
+            // Nobody is sent anywhere: where a browser would be needed, it ends here.
+            redirect: Some("http://127.0.0.1:9/".to_owned()),
+            direction: all.direction.map(Into::into),
+        };
+        let row = match client.post("/sign-ins", Some(&ask)).await {
+            Ok(SignInShown::Added { added }) => {
+                json!({ "address": user.email, "how": added.how, "state": added.account.state, "error": null })
+            }
+            Ok(SignInShown::Password | SignInShown::Browser { .. }) => return Err(not_delegated(&all.domain)),
+            // Nobody else's would do better.
+            Err(error) if error.exit == Exit::Unreachable => return Err(error),
+            Err(error) => {
+                failed += 1;
+                exit = if error.exit == Exit::Waits { Exit::Waits } else { Exit::Failed };
+                json!({ "address": user.email, "how": null, "state": null, "error": error.says })
+            }
+        };
+        if !style.json {
+            match row["error"].as_str() {
+                Some(error) => note(&format!("{}: {error}", user.email)),
+                None => note(&format!("{}: connected", user.email)),
+            }
+        }
+        rows.push(row);
+    }
+    let (done, known) = (rows.len() - failed, known.len());
+    style.answer(&rows, |_| {
+        format!(
+            "{done} connected, {failed} failed, {known} connected before. Nothing is synced yet; for each of them:\n  \
+             contactd preview ADDRESS         what a sync would do\n  \
+             contactd account start ADDRESS   do it, and go on\n"
+        )
+    });
+    Ok(exit)
+}
+
+fn not_delegated(domain: &str) -> CliError {
+    let says = format!(
+        "{domain} is not among google.delegated_domains, so that each of its users has to sign in: \
+         `contactd account add ADDRESS --user USER`"
+    );
+    CliError::new(Exit::Failed, says)
 }
 
 /// Waits for browsers, each by itself: some connect ahead and say nothing for a while.

@@ -267,6 +267,37 @@ async fn a_domain_with_a_delegation_needs_no_browser() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_mailboxes_of_a_whole_domain_are_connected_at_once() {
+    let lab = Lab::with(How { domains: vec!["example.org".to_owned()], no_client: true, ..How::default() }).await;
+    let add = |domain: &str| lab.cli(&["account", "add-domain", domain, "--direction", "one_way"]);
+    let nobody = add("example.org");
+    assert!(nobody.code == 1 && nobody.err.contains("no active user has an address"), "{nobody:?}");
+    for address in ["kim@example.org", "Lee@Example.org", "gone@example.org", "kim@another.org", "kim@sub.example.org"]
+    {
+        lab.cli(&["users", "add", address, "--name", address]).json();
+    }
+    lab.cli(&["users", "deactivate", "gone@example.org"]).json();
+    let early = add("example.org");
+    assert!(early.code == 3 && lab.accounts() == 0, "{early:?}");
+    let told = early.json();
+    assert!(told[1]["error"].as_str().unwrap().contains("Domain-wide delegation"), "{told}");
+
+    lab.issuer.delegated.store(true, Ordering::Relaxed);
+    lab.cli(&["account", "add", "kim@example.org", "--user", "kim@example.org"]).json();
+    let told = add("@Example.org").json();
+    assert_eq!(told, json!([{ "address": "Lee@Example.org", "how": "new", "state": "setup", "error": null }]));
+    assert_eq!(lab.account("Lee@Example.org")["settings"]["direction"], "one_way");
+    let again = lab.plain(&["account", "add-domain", "example.org"]);
+    assert!(again.code == 0 && again.out.contains("0 connected, 0 failed, 2 connected before"), "{again:?}");
+    // A domain for which nobody has given leave.
+    let other = add("another.org");
+    assert!(other.code == 1 && lab.accounts() == 2, "{other:?}");
+    let lab = Lab::new().await;
+    let ran = lab.cli(&["account", "add-domain", USER.split_once('@').unwrap().1]);
+    assert!(ran.code == 1 && ran.err.contains("is not among google.delegated_domains"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_of_no_use_there() {
     let lab = Lab::new().await;
     std::fs::write(lab.dir.path().join("password"), "secret\n").unwrap();

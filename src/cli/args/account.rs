@@ -1,4 +1,4 @@
-//! Adding an account.
+//! Adding accounts.
 
 use std::path::PathBuf;
 
@@ -32,4 +32,14 @@ pub struct AccountAdd {
     /// Where the provider signs its users in itself: don't open a browser, only show the address
     #[arg(long)]
     pub no_browser: bool,
+}
+
+/// The mailboxes of a whole domain.
+#[derive(Debug, Args)]
+pub struct AccountAddDomain {
+    /// One of google.delegated_domains, such as example.com
+    pub domain: String,
+    /// Whether the address books are written to; can be changed later
+    #[arg(long, value_enum)]
+    pub direction: Option<DirectionArg>,
 }
