@@ -146,7 +146,12 @@ fn kept(headers: &HeaderMap, name: &str) -> Option<Secret> {
 }
 
 fn not_signed_in(error: &ConnectError) -> Response {
-    html(StatusCode::BAD_REQUEST, "Not signed in", &format!("<p>{}.</p>", safe(&error.to_string())))
+    // Whoever loads the last page again has not lost anything.
+    let title = match error {
+        ConnectError::SignIn(SignInError::Ended) => "Nothing to sign in to",
+        _ => "Not signed in",
+    };
+    html(StatusCode::BAD_REQUEST, title, &format!("<p>{}.</p>", safe(&error.to_string())))
 }
 
 fn safe(text: &str) -> String {

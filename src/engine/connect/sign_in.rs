@@ -100,7 +100,10 @@ pub enum SignInError {
     )]
     Unknown,
     /// It has ended.
-    #[error("this sign-in has ended already; see `contactd account list`, or begin again: `contactd account add`")]
+    #[error(
+        "this sign-in has ended already: if it said that the mailbox is connected, it is (see `contactd account list`); else \
+         begin again: `contactd account add`"
+    )]
     Ended,
     /// Somebody came back who did not go.
     #[error(
