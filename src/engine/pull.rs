@@ -498,7 +498,8 @@ impl Running<'_> {
         let purged = self.purged(known_outside).await?;
         // Asked only of records that had other names, and few had.
         let moved = seen.iter().any(|seen| matches!(seen, Seen::Present(record) if !record.formerly.is_empty()));
-        let is_there = |seen: &&Seen| moved && !matches!(seen, Seen::Gone(_));
+        // Of what can't be read it is not known: it may be gone, and the server not say so.
+        let is_there = |seen: &&Seen| moved && matches!(seen, Seen::Present(_) | Seen::Outside { .. });
         let others = Others {
             page: seen.iter().filter(is_there).map(|seen| seen.id().clone()).collect(),
             listing: collection.listing.as_ref().map(|_| collection.generation),
