@@ -137,7 +137,11 @@ pub(super) async fn add_domain(all: &AccountAddDomain, client: &Client, style: S
             Err(error) if error.exit == Exit::Unreachable => return Err(error),
             Err(error) => {
                 failed += 1;
-                exit = if error.exit == Exit::Waits { Exit::Waits } else { Exit::Failed };
+                // What waits for a person is told as that only where nothing else is wrong.
+                exit = match exit {
+                    Exit::Ok | Exit::Waits if error.exit == Exit::Waits => Exit::Waits,
+                    _ => Exit::Failed,
+                };
                 json!({ "address": user.email, "how": null, "state": null, "error": error.says })
             }
         };

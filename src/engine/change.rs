@@ -2,7 +2,8 @@
 //!
 //! Owns: the two decisions that a change of settings puts to a person: a new sync group moves the links, and one-way
 //! becoming two-way either sends what was edited meanwhile or takes the present as agreed (R8, R11); and that a field which
-//! begins to come in meets anew what stood there all along. Must not: ask a provider anything; whoever calls holds the account, so that no run is under way.
+//! begins to come in meets anew what stood there all along. Must not: ask a provider anything; whoever calls holds the
+//! account, so that no run is under way.
 
 use std::collections::BTreeMap;
 
@@ -114,7 +115,8 @@ impl Engine {
         if moves || present == Some(Present::Agree) || !anew.is_empty() {
             look.each(&Handle::default(), |key, mut subject| {
                 // What is in the new group says a listing; what is not must not count as having left it by then.
-                if let (SubjectKey::Record(_), Some(stored)) = (&key, &subject.seen)
+                if moves
+                    && let (SubjectKey::Record(_), Some(stored)) = (&key, &subject.seen)
                     && let Seen::Present(record) = &stored.seen
                     && !look.inside(&settings.scope, &record.groups, record.uid.as_deref())
                 {

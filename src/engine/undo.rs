@@ -435,7 +435,6 @@ impl Engine {
     /// What was linked since the operations that are undone stays: a link that comes back beside another one only listens,
     /// and one whose record has another link by now does not come back.
     async fn make_room(&self, back: &mut TurnedBack) -> Result<(), StoreError> {
-        let speaks = |link: &Link| link.state.speaks();
         for n in 0..back.links.len() {
             let link = back.links[n].1.clone();
             if !link.state.is_open() {
@@ -453,7 +452,9 @@ impl Engine {
             let state = &mut back.links[n].1.state;
             if others.iter().any(|other| link.remote.is_some() && other.remote == link.remote) {
                 *state = LinkState::Unlinked;
-            } else if speaks(&link) && others.iter().any(|other| other.person == link.person && speaks(other)) {
+            } else if link.state.speaks()
+                && others.iter().any(|other| other.person == link.person && other.state.speaks())
+            {
                 *state = LinkState::Redundant;
             }
         }
