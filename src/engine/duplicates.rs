@@ -85,6 +85,12 @@ impl Engine {
         turns: &BTreeSet<AccountId>,
     ) -> Result<(), Refusal> {
         self.waits(account, remote).await?;
+        // It may go by another name by now: whoever is linked to the old one would go with it.
+        let shown = self.store.seen(account, std::slice::from_ref(remote)).await?.into_iter().next().flatten();
+        let Some(shown) = shown.filter(|stored| matches!(stored.seen, Seen::Present(_))) else {
+            let says = "that record is not there any more, or goes by another name; sync the account, and look again";
+            return Err(Refusal::Cannot(says.to_owned()));
+        };
         let missing = || Refusal::Missing(format!("there is no person '{person}', or you may not see it"));
         let found = self.store.person(person).await?.ok_or_else(missing)?;
         if !may(actor, &found, &self.store.directory().await?) {
@@ -105,6 +111,7 @@ impl Engine {
         }
         self.holding([account].into(), turns, async {
             let mut commit = Commit::new(None, self.now());
+            commit.expect.push(Expect::Seen(account, remote.clone(), shown.version));
             commit.expect.push(Expect::Unlinked(account, remote.clone()));
             commit.expect.push(Expect::NoOpenLink(account, person));
             commit.expect.push(Expect::Person(person, found.revision));

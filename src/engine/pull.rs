@@ -20,12 +20,17 @@ use crate::sync::view::{RemoteRecord, RemoteRef, Seen, StoredSeen};
 /// How often a collection is listed anew within one run when its tokens are refused.
 const RELISTS: usize = 2;
 
-/// How long a book in which we know records must show itself empty before that is believed, in ms.
+/// How long a book in which we know records must show itself empty, or without its sync group, before that is believed,
+/// in ms.
 const DOUBT: i64 = 6 * 60 * 60 * 1000;
 
 impl Running<'_> {
     pub(super) async fn pull(&mut self) -> Result<(), SyncError> {
         let mut collections = self.store().collections(self.account.id).await?;
+        if self.lacks_group() {
+            // As after a change of settings: what came before it did not name the card, and no cursor will.
+            collections.iter_mut().for_each(|collection| collection.cursor = None);
+        }
         // The set of address books is asked for only when one is to be listed in full: at rest a sync costs one request.
         if collections.is_empty() || collections.iter().any(|c| c.cursor.is_none()) {
             collections = self.refresh_collections(collections).await?;
@@ -39,6 +44,17 @@ impl Running<'_> {
             self.home = home.id.clone();
         }
         self.complete = !collections.is_empty() && collections.iter().all(|c| c.listed);
+        if let Scope::Group(group) = &self.account.settings.scope
+            && self.complete
+            && self.lacks_group()
+        {
+            // No listing has named its card yet: who is in it is not known, and nobody has left it.
+            let since = collections.iter().filter_map(|c| c.doubted).min();
+            if since.is_some_and(|since| self.now().since(since) >= DOUBT) {
+                return Err(no_group(group.as_str()));
+            }
+            (self.unfinished, self.doubtful) = (true, true);
+        }
         Ok(())
     }
 
@@ -157,7 +173,7 @@ impl Running<'_> {
                             cursor = None;
                         }
                     }
-                    collection.doubted = None;
+                    collection.doubted = self.lacks_group().then(|| collection.doubted.unwrap_or(self.now()));
                     self.regroup(&collection, std::mem::take(&mut affected)).await?;
                     if std::mem::take(&mut self.unshown) {
                         // It may be the new place of a record that is gone from its old one.

@@ -115,6 +115,11 @@ fn linked(
         // Of whom was removed for good nothing is remembered, however the link stands.
         return Decision { steps: vec![Step::Forget], waits: Some(Waits::Purged) };
     }
+    let rests = matches!(link.state, LinkState::Left | LinkState::Redundant | LinkState::Unlinked | LinkState::Undone);
+    if rests && facts.hides && matches!(seen, Seen::Gone(_)) {
+        // What can't be read or is not shown may be this record under another name: it must be known again then.
+        return waits(Waits::Hidden);
+    }
     match link.state {
         LinkState::Paused => return waits(Waits::Paused),
         LinkState::Redundant => return redundant(subject, link, seen, person, facts),

@@ -70,6 +70,13 @@ impl<'a> Lines<'a> {
         let mut behind: &[u8] = &[];
         while !rest.is_empty() {
             let (line, after) = Line::take(rest);
+            // What is left of a line after its soft line breaks, whatever it says: it goes where that line goes, or whatever
+            // stands in its place would be continued by it.
+            if let Some(last) = lines.last_mut().filter(|_| nested == 0 && line.is_rest()) {
+                last.extend(bytes, rest, &line);
+                rest = after;
+                continue;
+            }
             match line.prop {
                 Prop::Begin => {
                     if nested == 0 {
@@ -86,23 +93,16 @@ impl<'a> Lines<'a> {
                 Prop::Version if nested == 0 => version = version.or(Some(version_of(&line.value))),
                 _ => {}
             }
+            let at = rest;
             rest = after;
             if nested > 0 || matches!(line.prop, Prop::Begin | Prop::End) {
                 lines.push(Line { prop: Prop::Other, parsed: None, ..line });
                 continue;
             }
-            match lines.last_mut().filter(|_| line.parsed.is_none()) {
-                // What is left of a line after its soft line breaks: it goes where that line goes, or whatever stands in its
-                // place would be continued by it. And a base64 value without the blanks that mark continuations (2.1 writers).
-                Some(last) if line.is_rest() || last.is_base64() => {
-                    let end = last.raw.len() + line.raw.len();
-                    let from = bytes.len() - rest.len() - end;
-                    last.raw = &bytes[from..from + end];
-                    if last.is_base64() {
-                        last.value.to_mut().extend_from_slice(line.raw.trim_ascii());
-                    }
-                }
-                _ => lines.push(line),
+            // A base64 value without the blanks that mark continuations (2.1 writers).
+            match lines.last_mut().filter(|last| line.parsed.is_none() && last.is_base64()) {
+                Some(last) => last.extend(bytes, at, &line),
+                None => lines.push(line),
             }
         }
         if nested > 0 {
@@ -162,6 +162,15 @@ impl<'a> Line<'a> {
                 let (raw, after) = bytes.split_at(end);
                 (Self { raw, prop: Prop::Other, value: Cow::Borrowed(&[]), parsed: None }, after)
             }
+        }
+    }
+
+    /// Takes that line along, which stands behind this one in `all`, where `rest` begins.
+    fn extend(&mut self, all: &'a [u8], rest: &'a [u8], line: &Self) {
+        let at = all.len() - rest.len();
+        self.raw = &all[at - self.raw.len()..at + line.raw.len()];
+        if self.is_base64() {
+            self.value.to_mut().extend_from_slice(line.raw.trim_ascii());
         }
     }
 

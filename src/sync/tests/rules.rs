@@ -447,6 +447,18 @@ fn rule_09_only_proof_deletes() {
         &[],
         Some(Waits::Hidden),
     );
+    for state in [LinkState::Left, LinkState::Redundant, LinkState::Unlinked, LinkState::Undone] {
+        check(
+            "gone after its link had come to rest, while another is listed and not shown",
+            |w| {
+                w.hides = true;
+                w.see(gone());
+                w.subject.link.as_mut().unwrap().state = state;
+            },
+            &[],
+            Some(Waits::Hidden),
+        );
+    }
     check(
         "new, while one that it may be can't be read",
         |w| {

@@ -493,7 +493,11 @@ fn the_rest_of_a_line_goes_with_it() {
         let raw = format!("{head}NOTE;ENCODING=QUOTED-PRINTABLE:first=\r\n second\r\n{end}");
         let wanted = Card { emails: vec![Item::<String>::new("ann@example.com")], ..parse(raw.as_bytes()).card };
         let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Emails]), None, None).unwrap();
-        assert_eq!(parse(&edited).card, wanted, "{}", String::from_utf8_lossy(&edited));
+        let text = String::from_utf8_lossy(&edited);
+        assert_eq!(parse(&edited).card, wanted, "{text}");
+        // Nothing comes in between, though it says what would begin or end a card.
+        let line = end.lines().next().unwrap_or_default();
+        assert!(text.contains(&format!(":first=\r\n second\r\n{line}\r\n")), "{text}");
     }
 }
 
