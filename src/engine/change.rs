@@ -191,7 +191,14 @@ impl Engine {
 impl Look<'_> {
     pub(super) fn facts<'a>(&'a self, settings: &'a Settings) -> Facts<'a> {
         let complete = !self.collections.is_empty() && self.collections.iter().all(|c| c.listed);
-        Facts { user: self.account.user, settings, caps: self.caps, complete, hides: self.hidden.any }
+        Facts {
+            user: self.account.user,
+            settings,
+            caps: self.caps,
+            complete,
+            hides: self.hidden.any,
+            strange: self.hidden.strange,
+        }
     }
 
     /// Every record that is not gone, then every person of the account's user that has none; in pages.

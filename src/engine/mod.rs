@@ -340,6 +340,7 @@ impl Running<'_> {
             caps: self.provider.capabilities(),
             complete: self.complete,
             hides: self.hidden.any,
+            strange: self.hidden.strange,
         }
     }
 

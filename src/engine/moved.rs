@@ -186,11 +186,11 @@ impl Running<'_> {
     /// only then by content: what says the same as one lost record may carry the UID of another.
     pub(super) async fn find_lost(&mut self) -> Result<(), SyncError> {
         let mut lost = self.store().lost(self.account.id).await?;
-        // One that was unlinked or is redundant, or whose making was undone, stays so under the new id; its UID alone tells,
-        // since a record that says the same may be somebody's new start.
-        let rests = |link: &Link| matches!(link.state, LinkState::Unlinked | LinkState::Undone | LinkState::Redundant);
+        // One that ended, or is redundant, is so under the new id too; its UID alone tells, since a record that says the same
+        // may be somebody's new start.
         let open = |link: &Link| matches!(link.state, LinkState::Live | LinkState::Left | LinkState::Frozen);
-        lost.retain(|link| rests(link) || open(link));
+        let rests = |link: &Link| !open(link);
+        lost.retain(|link| link.state != LinkState::Paused);
         let gone: Vec<RemoteId> = lost.iter().filter_map(|link| link.remote.clone()).collect();
         let known = self.store().identities(self.account.id, &gone).await?;
         let uid = |known: Option<Identity>| known.and_then(|identity| identity.uid);

@@ -80,7 +80,14 @@ impl Engine {
         let account = self.store.account(conflict.account).await?.ok_or_else(missing)?;
         let found = self.store.subjects_of_links(account.id, &[conflict.link]).await?;
         let subject = found.into_iter().next().map(|(_, subject)| subject).unwrap_or_default();
-        let facts = Facts { user: account.user, settings: &account.settings, caps, complete: true, hides: false };
+        let facts = Facts {
+            user: account.user,
+            settings: &account.settings,
+            caps,
+            complete: true,
+            hides: false,
+            strange: false,
+        };
         if subject.blocked {
             let says = "whether an earlier send landed is not known yet; sync the account, then choose";
             return Err(Refusal::Cannot(says.to_owned()));

@@ -316,9 +316,10 @@ impl Running<'_> {
             .map_or(0, |s| s.version);
         let (collection, generation) = (record.at.collection.clone(), self.generation(&record.at.collection).await?);
         // Where the sync group was changed since, what was made for the former one is not in the new one: it never left it.
-        let found_later = intent.what == Send::Create && shown == Shown::Later;
+        let found_later = matches!(intent.what, Send::Create | Send::Update) && shown == Shown::Later;
         let seen = if found_later { self.scoped(record) } else { Seen::Present(record) };
-        if matches!(seen, Seen::Outside { .. }) && link.state == LinkState::Live {
+        let never_in = intent.what == Send::Create && matches!(seen, Seen::Outside { .. });
+        if never_in && link.state == LinkState::Live {
             let state = Diff::new(Some(link.state), Some(LinkState::Left));
             effects.push(Effect::Link { link: link.id, account, person: link.person, state });
             link.state = LinkState::Left;

@@ -28,8 +28,10 @@ pub struct Facts<'a> {
     pub caps: &'a Capabilities,
     /// Whether the account's first listing is complete (rule 13).
     pub complete: bool,
-    /// Whether a record is listed that is not shown, and that nobody on our side knows: any that is gone may be that one.
+    /// Whether a record is listed that is not shown or can't be read: any that is gone may be part of that one.
     pub hides: bool,
+    /// Whether such a record is nobody's: any that is gone may be that one, under a new name.
+    pub strange: bool,
 }
 
 impl Facts<'_> {
@@ -116,8 +118,8 @@ fn linked(
         return Decision { steps: vec![Step::Forget], waits: Some(Waits::Purged) };
     }
     let rests = matches!(link.state, LinkState::Left | LinkState::Redundant | LinkState::Unlinked | LinkState::Undone);
-    if rests && facts.hides && matches!(seen, Seen::Gone(_)) {
-        // What can't be read or is not shown may be this record under another name: it must be known again then.
+    if rests && facts.strange && matches!(seen, Seen::Gone(_)) {
+        // It must be known again then.
         return waits(Waits::Hidden);
     }
     match link.state {
@@ -293,8 +295,8 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
     if !person.person.is_live() {
         return steps(vec![Step::State(LinkState::Deleted)]);
     }
-    // What was linked by hand, and gone before anything was agreed on, has no base to compare with.
-    let never_met = link.base.mapped.is_empty() && person.person.revision > link.revision;
+    // What was linked by hand, and gone before anything was agreed on, says nothing about its person.
+    let never_met = link.base.mapped.is_empty();
     let edited = !mutant::on("reconcile.delete_beats_edit")
         && (never_met || echo::edited_here(&link.base, &person.person.card, facts.outgoing()));
     let rejected = subject.held == Some(Some(Answer::Rejected));
@@ -308,7 +310,7 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
         decision.waits = created.waits;
         return decision;
     }
-    if rejected {
+    if rejected || never_met {
         return steps(vec![Step::State(LinkState::Unlinked)]);
     }
     delete_here(subject, person, facts, LinkState::Deleted)
@@ -408,6 +410,8 @@ fn deleted(subject: &Subject, link: &Link, seen: &Seen, person: &PersonFacts, fa
         Seen::Present(_) if replaced && person.access => steps(vec![Step::State(LinkState::Redundant)]),
         _ if replaced => waits(Waits::Ended(LinkState::Deleted)),
         Seen::Present(record) if person.access => present(subject, link, record, person, facts),
+        // Made anew, it would stand there twice.
+        Seen::Gone(_) if facts.strange && person.person.is_live() => waits(Waits::Hidden),
         Seen::Gone(_) | Seen::Present(_) => ended_or_push(link, person, facts),
         Seen::Outside { .. } | Seen::Unreadable(..) | Seen::Roster(_) => waits(Waits::Ended(LinkState::Deleted)),
     }

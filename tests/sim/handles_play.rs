@@ -13,6 +13,7 @@ use contactd::store::{Conflict, Store};
 use contactd::sync::merge::Choice;
 use contactd::sync::operation::Actor;
 use contactd::sync::plan::About;
+use contactd::sync::view::LinkState;
 
 use super::cover::hit;
 use super::history::Play;
@@ -92,6 +93,13 @@ impl Play {
         for row in &plan.rows {
             if row.does.iter().any(|does| does == "delete there" || does == "delete here") {
                 self.world.trashed_here.insert(row.person);
+            }
+        }
+        // The link may be another's by now: two people became one.
+        for person in self.world.people() {
+            let links = now(self.world.store.links_of(person.id)).unwrap();
+            if links.iter().any(|link| link.state == LinkState::Undone) {
+                self.world.trashed_here.insert(person.id);
             }
         }
         let Some(operation) = plan.operation.filter(|_| again) else { return };

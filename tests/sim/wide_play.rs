@@ -302,7 +302,15 @@ impl Play {
                 hit(if *yes { "rule 10: confirmed" } else { "rule 10: rejected" });
                 let _ = self.world.commit(vec![Change::AnswerHeld(held[which % held.len()].id, answer)], Vec::new());
             }
-            Wide::ClockBack { minutes } => self.world.hand.pass(-minutes * MINUTE),
+            Wide::ClockBack { minutes } => {
+                self.world.hand.pass(-minutes * MINUTE);
+                // What was deleted before is as long ago as it was.
+                for site in &self.world.sites {
+                    let mut server = site.fake.server.lock().unwrap();
+                    let back = u64::try_from(minutes * MINUTE).unwrap();
+                    server.deletes.iter_mut().for_each(|at| *at = at.saturating_sub(back));
+                }
+            }
             Wide::RefuseCreate { site } => self.faults(*site).refuse_create += 1,
             Wide::CutListing { site } => self.faults(*site).cut_listing += 1,
             Wide::Revoke { site } => {

@@ -122,6 +122,7 @@ pub(super) struct World {
     pub(super) caps: Capabilities,
     pub(super) complete: bool,
     pub(super) hides: bool,
+    pub(super) strange: bool,
     pub(super) subject: Subject,
     pub(super) meeting: Meeting,
     /// What the conflict list shows; the same one again is the same.
@@ -137,6 +138,7 @@ impl World {
             caps: Capabilities::everything(),
             complete: true,
             hides: false,
+            strange: false,
             subject,
             meeting: Meeting::Alone,
             conflicts: Vec::new(),
@@ -145,8 +147,14 @@ impl World {
     }
 
     pub(super) fn decide(&self) -> Decision {
-        let facts =
-            Facts { user: BOB, settings: &self.settings, caps: &self.caps, complete: self.complete, hides: self.hides };
+        let facts = Facts {
+            user: BOB,
+            settings: &self.settings,
+            caps: &self.caps,
+            complete: self.complete,
+            hides: self.hides,
+            strange: self.strange,
+        };
         let decision = reconcile(&self.subject, self.meeting, &facts);
         assert_eq!(decision, reconcile(&self.subject, self.meeting, &facts), "deciding twice");
         decision

@@ -447,11 +447,11 @@ fn rule_09_only_proof_deletes() {
         &[],
         Some(Waits::Hidden),
     );
-    for state in [LinkState::Left, LinkState::Redundant, LinkState::Unlinked, LinkState::Undone] {
+    for state in [LinkState::Left, LinkState::Redundant, LinkState::Unlinked, LinkState::Undone, LinkState::Deleted] {
         check(
             "gone after its link had come to rest, while another is listed and not shown",
             |w| {
-                w.hides = true;
+                w.strange = true;
                 w.see(gone());
                 w.subject.link.as_mut().unwrap().state = state;
             },
