@@ -327,7 +327,8 @@ impl Running<'_> {
         commit.changes.push(Change::Observe { account, collection, generation, rows: vec![(seen, times)], echo: true });
         commit.changes.push(Change::PutLink(Box::new(link)));
         let edited = if crate::mutant::on("send.settle_whatever_was_edited") { i64::MAX } else { intent.revision.0 };
-        if !unsent && speaks {
+        // What was sent by an earlier run was decided by that one: why the person was marked since, this one has yet to ask.
+        if !unsent && speaks && shown != Shown::Later {
             commit.changes.push(Change::SettlePerson(account, intent.person, crate::ids::Revision(edited)));
         }
         // Where something else changed there meanwhile, the echo is the first to show it: a remote change, to be looked at.

@@ -97,13 +97,14 @@ pub fn landed(sent: &Card, mask: FieldSet, shown: &Card) -> bool {
 }
 
 /// Whether a send whose answer was lost has landed, told by what the provider shows some time later. A write lands whole or
-/// not at all: one value that only the send can have brought says that it did; else one that the send would have replaced,
-/// or one that it would have brought and that is missing, says that it did not: had it landed and been edited over since,
-/// then what was sent stands as a conflict beside the edit, and nothing is lost. That something is missing which the send
-/// would have removed says nothing: somebody else may have removed the same. Nor does another picture than the one before:
-/// it may be ours, shrunk, or somebody's own.
+/// not at all: one value that only the send can have brought says that it did, unless another one that was to come with it has
+/// no place there: then somebody else may have written the same, and what is missing is sent again rather than taken as
+/// refused. Else one that the send would have replaced, or one that it would have brought and that is missing, says that it
+/// did not: had it landed and been edited over since, then what was sent stands as a conflict beside the edit, and nothing is
+/// lost. That something is missing which the send would have removed says nothing: somebody else may have removed the same.
+/// Nor does another picture than the one before: it may be ours, shrunk, or somebody's own.
 pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> bool {
-    let (mut brought, mut replaced) = (false, false);
+    let (mut brought, mut replaced, mut lacks) = (false, false, false);
     for field in mask.iter().filter(|f| !sent.same(before, *f)) {
         let list = |card: &Card| card.get(field).into_elements();
         let (sent, before, shown) = (list(sent), list(before), list(shown));
@@ -115,8 +116,11 @@ pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> b
         let old: Vec<bool> = before.iter().filter(|e| !among(e, &sent)).map(|e| among(e, &shown)).collect();
         brought |= new.contains(&true) && (field != Field::Photo || sent.iter().all(|e| among(e, &shown)));
         replaced |= old.contains(&true) || new.contains(&false);
+        let place = elements::align(field, &sent, &shown).to;
+        lacks |= field.shape() == Shape::Many
+            && (sent.iter().zip(place)).any(|(e, place)| place.is_none() && !among(e, &before));
     }
-    brought || !replaced
+    (brought && !lacks) || !replaced
 }
 
 /// What the provider must have shown right after a send whose answer was lost, if it has landed: what it shows now, as far

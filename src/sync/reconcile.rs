@@ -4,7 +4,7 @@
 //! the same decision, in any order, at any time. Start reading at [`reconcile`].
 
 use crate::card::Card;
-use crate::card::field::{Field, FieldSet};
+use crate::card::field::{Field, FieldSet, FieldValue, Shape};
 use crate::crm::person::PersonState;
 use crate::ids::UserId;
 use crate::mutant;
@@ -173,7 +173,8 @@ fn present(subject: &Subject, link: &Link, record: &RemoteRecord, person: &Perso
     };
     // Back in the sync group, or back from a deletion.
     let back = matches!(link.state, LinkState::Left | LinkState::Deleted);
-    let edited = echo::edited_there(&link.base, &record.body, facts.incoming());
+    let disputed = subject.open.iter().any(|s| replaced(&s.clash, &s.clash.theirs, &link.base, &record.body));
+    let edited = disputed || echo::edited_there(&link.base, &record.body, facts.incoming());
     let clash = |stands| {
         let (theirs_at, ours_at) = (record.modified, trashed_at(person));
         Clash { about: About::TrashedHere, ours: empty(), theirs: shown(&record.body), stands, ours_at, theirs_at }
@@ -297,8 +298,9 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
     }
     // What was linked by hand, and gone before anything was agreed on, says nothing about its person.
     let never_met = link.base.mapped.is_empty();
+    let disputed = subject.open.iter().any(|s| replaced(&s.clash, &s.clash.ours, &link.base, &person.person.card));
     let edited = !mutant::on("reconcile.delete_beats_edit")
-        && (never_met || echo::edited_here(&link.base, &person.person.card, facts.outgoing()));
+        && (never_met || disputed || echo::edited_here(&link.base, &person.person.card, facts.outgoing()));
     let rejected = subject.held == Some(Some(Answer::Rejected));
     if facts.two_way() && (edited || rejected) {
         let mut decision = steps(vec![Step::State(LinkState::Deleted)]);
@@ -314,6 +316,20 @@ fn gone(subject: &Subject, link: &Link, person: &PersonFacts, facts: &Facts<'_>)
         return steps(vec![Step::State(LinkState::Unlinked)]);
     }
     delete_here(subject, person, facts, LinkState::Deleted)
+}
+
+/// Whether a side that both were never agreed on, and that waits for a person's answer, says something else by now: that is
+/// an edit, though the base knows nothing of the field.
+fn replaced(clash: &Clash, was: &FieldValue, base: &Base, card: &Card) -> bool {
+    let About::Field(field) = clash.about else { return false };
+    if base.mapped.contains(field) {
+        return false;
+    }
+    let (was, now) = (was.clone().into_elements(), card.get(field).into_elements());
+    match field.shape() {
+        Shape::One => was != now,
+        Shape::Many => !was.iter().all(|element| now.contains(element)),
+    }
 }
 
 /// The person was edited, and the record deleted: the edit stands (R6).
@@ -529,10 +545,10 @@ fn trashed_at(person: &PersonFacts) -> Option<crate::ids::Timestamp> {
 }
 
 /// What a conflict between an edit and a deletion shows of the side that still has something: its name.
-fn shown(card: &Card) -> crate::card::field::FieldValue {
+fn shown(card: &Card) -> FieldValue {
     card.get(Field::Display)
 }
 
-fn empty() -> crate::card::field::FieldValue {
-    crate::card::field::FieldValue::One(None)
+fn empty() -> FieldValue {
+    FieldValue::One(None)
 }

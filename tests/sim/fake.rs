@@ -376,14 +376,13 @@ impl Provider for Fake {
                         return Err(error(Retry::Relist));
                     }
                 };
-                let rows = page
-                    .changes
-                    .iter()
-                    .map(|c| match c {
-                        Change::Upsert(entry) => server.seen(entry),
-                        Change::Delete(gone) => Seen::Gone(gone.id.as_str().into()),
-                    })
-                    .collect();
+                let changed = page.changes.iter().map(|c| match c {
+                    Change::Upsert(entry) => server.seen(entry),
+                    Change::Delete(gone) => Seen::Gone(gone.id.as_str().into()),
+                });
+                // What is hidden of a record is its newest state, and not that it is there.
+                let older = server.book.older_since(since).filter(|entry| entry.revision <= page.cursor.revision);
+                let rows = changed.chain(older.map(|entry| server.seen(entry))).collect();
                 let text = encode(page.cursor);
                 let next =
                     if page.more { Next::Page(PageToken(format!("c:{text}"))) } else { Next::Done(Cursor(text)) };

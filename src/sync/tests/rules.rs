@@ -1,8 +1,9 @@
 //! One table per rule.
 
 use super::*;
+use crate::card::field::{FieldValue, Value};
 use crate::ids::ConflictId;
-use crate::sync::plan::{About, Deletion, Side, Waits};
+use crate::sync::plan::{About, Clash, Deletion, Side, Waits};
 use crate::sync::settings::{ConflictPolicy, DeletePolicy, Direction, Flow, Mapping, OnLeave, Push};
 use crate::sync::view::{Answer, Standing};
 
@@ -169,8 +170,38 @@ fn rule_06_edit_beats_delete() {
             w.see(gone());
         }
     };
-    check("linked by hand, gone there", by_hand(0), &["trash", "deleted"], None);
+    check("linked by hand, gone there", by_hand(0), &["deleted", "conflict", "create remote"], None);
+    let one_way_by_hand = |w: &mut World| {
+        by_hand(0)(w);
+        one_way(w);
+    };
+    check("linked by hand one way, gone there", one_way_by_hand, &["unlinked"], None);
     check("linked by hand, edited here, gone there", by_hand(1), &["deleted", "conflict", "create remote"], None);
+    // Both said something of a field when they met, nobody has answered yet, and the one that goes on was edited since.
+    let disputed = |w: &mut World, here: &str, there: &str| {
+        let note = |text: &str| FieldValue::One(Some(Value::Text(text.into())));
+        let (about, stands) = (About::Field(Field::Note), Side::Undecided);
+        let clash = Clash { about, ours: note("ours"), theirs: note("theirs"), stands, ours_at: None, theirs_at: None };
+        w.subject.open = vec![Standing { id: ConflictId(Uuid::from_u128(1)), clash }];
+        w.subject.link.as_mut().unwrap().base.mapped.remove(Field::Note);
+        w.card().note = Some(here.into());
+        w.body().note = Some(there.into());
+    };
+    for (here, steps) in [("ours", &["trash", "deleted"][..]), ("later", &["deleted", "conflict", "create remote"])] {
+        let set = |w: &mut World| {
+            disputed(w, here, "theirs");
+            w.see(gone());
+        };
+        check("disputed, gone there", set, steps, None);
+    }
+    for (there, steps) in [("theirs", &["delete remote"][..]), ("later", &["restore", "conflict", "moot", "conflict"])]
+    {
+        let set = |w: &mut World| {
+            disputed(w, "ours", there);
+            trash(w, Some(BOB));
+        };
+        check("disputed, trashed here", set, steps, None);
+    }
     check("not edited, trashed here", |w| trash(w, Some(BOB)), &["delete remote"], None);
     check(
         "rewritten there, trashed here",
