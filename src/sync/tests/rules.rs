@@ -194,14 +194,17 @@ fn rule_06_edit_beats_delete() {
         };
         check("disputed, gone there", set, steps, None);
     }
-    for (there, steps) in [("theirs", &["delete remote"][..]), ("later", &["restore", "conflict", "moot", "conflict"])]
-    {
+    for (there, steps, waits) in [
+        ("theirs", &["delete remote"][..], None),
+        ("later", &["restore", "conflict", "moot", "conflict"], Some(Waits::Asked)),
+    ] {
         let set = |w: &mut World| {
             disputed(w, "ours", there);
             trash(w, Some(BOB));
         };
-        check("disputed, trashed here", set, steps, None);
+        check("disputed, trashed here", set, steps, waits);
     }
+
     check("not edited, trashed here", |w| trash(w, Some(BOB)), &["delete remote"], None);
     check(
         "rewritten there, trashed here",
