@@ -5,7 +5,7 @@ use contactd::crm::users::{Directory, User};
 use contactd::ids::{RoleId, UserId};
 use contactd::store::Store;
 use contactd::sync::settings::{Direction, Settings};
-use contactd::sync::view::{Link, LinkState};
+use contactd::sync::view::{Link, LinkState, Origin};
 
 use super::history::Play;
 use super::world::now;
@@ -43,6 +43,56 @@ fn path(from: RoleId, directory: &Directory) -> Vec<RoleId> {
         path.push(above);
     }
     path
+}
+
+impl Play {
+    /// A user who may see somebody puts them into the trash. What their own users had made in other books, and did not trash
+    /// themselves, is not to be deleted there (rule 7), but by the owner's word or an admin's in the owner's book.
+    pub fn trash_by(&mut self, who: usize, user: usize) {
+        let Some(id) = self.person(who, true) else { return };
+        let user = self.world.users[user % self.world.users.len()];
+        let directory = now(self.world.store.directory()).unwrap();
+        let person = now(self.world.store.person(id)).unwrap().unwrap();
+        if !may(user, &person, &directory) {
+            return;
+        }
+        self.markers.retire(&person.card);
+        self.world.trash_person(id, user);
+        self.spared.retain(|(_, _, _, of)| *of != id);
+        let admin = directory.users[&user].admin;
+        for link in now(self.world.store.links_of(id)).unwrap() {
+            let site = self.world.sites.iter().position(|site| site.id == link.account).unwrap();
+            let of = self.world.sites[site].user;
+            let entitled = of == user || (of == person.owner && admin) || link.origin == Origin::Ours;
+            if let Some(record) = link.remote.filter(|_| !entitled && link.state.is_open()) {
+                self.spared.insert((user, site, record.as_str().to_owned(), id));
+            }
+        }
+    }
+}
+
+/// Rule 7: whoever was put into the trash by a colleague keeps the records that others made of them.
+pub fn colleagues(play: &Play) -> Result<(), String> {
+    let world = &play.world;
+    if play.restored {
+        return Ok(());
+    }
+    for (user, site, record, id) in &play.spared {
+        let Some(person) = now(world.store.person(*id)).unwrap() else { continue };
+        let still = matches!(person.state, PersonState::Trashed { by: Some(by), .. } if by == *user);
+        let links = now(world.store.links_of(*id)).unwrap();
+        let ended = |link: &Link| {
+            link.account == world.sites[*site].id
+                && link.state == LinkState::Deleted
+                && link.remote.as_ref().is_some_and(|remote| remote.as_str() == record)
+        };
+        let key = (*site, record.clone());
+        let there = world.cards_there(*site).contains_key(record);
+        if still && !there && links.iter().any(ended) && !world.deleted_there.contains(&key) {
+            return Err(format!("rule 7: {record} of site {site} was deleted since a colleague trashed {id}"));
+        }
+    }
+    Ok(())
 }
 
 /// I10, rule 22: over no live link does a user get a person whom it may not see, and what a user wrote without access to

@@ -60,6 +60,7 @@ impl Play {
         // Who may see what was mixed with other people's values is no longer told by who wrote it.
         self.hidden_from.retain(|(_, person, _)| !changed.contains(person));
         self.kept_out.retain(|(_, person, _)| !changed.contains(person));
+        self.spared.retain(|(_, _, _, person)| !changed.contains(person));
         match done {
             Ok(done) => Some(done),
             Err(Refusal::Store(error)) => panic!("a handle failed: {error}"),

@@ -242,6 +242,8 @@ pub struct Play {
     pub hidden_from: BTreeSet<(UserId, PersonId, String)>,
     /// Values that this user wrote into a record of this person without access to it: they must not come to the person.
     pub kept_out: BTreeSet<(UserId, PersonId, String)>,
+    /// Records in which a trashing by this user must not end: their site, their name, their person.
+    pub spared: BTreeSet<(UserId, usize, String, PersonId)>,
     pub backup: Option<Copy>,
     /// A backup was restored.
     pub restored: bool,
@@ -276,6 +278,7 @@ impl Play {
             setup: setup.clone(),
             hidden_from: BTreeSet::new(),
             kept_out: BTreeSet::new(),
+            spared: BTreeSet::new(),
             backup: None,
             restored: false,
             leaving_deletes: BTreeSet::new(),

@@ -218,6 +218,7 @@ pub fn check(play: &mut Play) -> Result<(), String> {
     if play.setup.wide {
         super::access::check(play)?;
         super::access::guard(play)?;
+        super::access::colleagues(play)?;
         super::access::edits(play)?;
         super::whole::check(play)?;
     }

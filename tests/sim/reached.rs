@@ -127,6 +127,7 @@ const REACHED: &[&str] = &[
     "step: create here",
     "step: edit here",
     "step: trash here",
+    "step: trash by a colleague",
     "step: restore here",
     "step: create there",
     "step: twin",

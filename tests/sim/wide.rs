@@ -39,6 +39,8 @@ pub enum Wide {
     See { who: usize, what: usize },
     /// A user follows a person, or no longer does.
     Follow { who: usize, user: usize },
+    /// Somebody goes into the trash by the hand of whoever may see them.
+    TrashBy { who: usize, user: usize },
     /// A user has another role.
     Role { user: usize, role: usize },
     /// A user has other rights.
@@ -149,6 +151,7 @@ impl Wide {
             Self::Stall { .. } => "step: a daemon stalls",
             Self::Race { .. } => "step: both write at once",
             Self::Unshown { .. } => "step: fetches answer nothing for long",
+            Self::TrashBy { .. } => "step: trash by a colleague",
             Self::Garble { .. } => "step: a record cannot be read",
             Self::RefusePicture { .. } => "step: refuse a picture",
             Self::Repeat { .. } => "step: a write comes twice",
@@ -171,10 +174,13 @@ impl History {
     /// As the second generator makes it.
     pub fn wide(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed_0002);
-        let users = 1 + rng.below(4);
-        let site = |rng: &mut Rng| (rng.below(users), rng.below(kinds::ALL.len()), settings(rng));
+        let mut users = 1 + rng.below(4);
         // Some histories are about one thing more than about others.
         let theme = Theme::of(rng.below(12));
+        if theme == Theme::Access {
+            users = users.max(2);
+        }
+        let site = |rng: &mut Rng| (rng.below(users), rng.below(kinds::ALL.len()), settings(rng));
         let mut sites: Vec<_> = (0..1 + rng.below(3) + rng.below(2) * rng.below(4)).map(|_| site(&mut rng)).collect();
         if theme == Theme::Bridge && sites.len() < 2 {
             sites.push(site(&mut rng));
@@ -183,6 +189,12 @@ impl History {
             for (_, _, settings) in &mut sites {
                 settings.guard = GuardSettings { on: true, at_least: rng.below(3) as u32, percent: 10 };
                 settings.deletes = [DeletePolicy::Propagate, DeletePolicy::Ask][rng.below(2)];
+            }
+        }
+        if theme == Theme::Access {
+            for (_, _, settings) in &mut sites {
+                settings.visible_to =
+                    [VisibleTo::Company, VisibleTo::OwnerRole, VisibleTo::OwnerAndFollowers][rng.below(3)];
             }
         }
         let rights = (0..users).map(|_| (rng.below(ROLES + 1), bits(&mut rng))).collect();
@@ -219,11 +231,13 @@ enum Theme {
     Handles,
     /// Two daemons that get in each other's way.
     Daemons,
+    /// Who may see whom, while people stand in the books of several users.
+    Access,
 }
 
 impl Theme {
     fn of(n: usize) -> Self {
-        [Self::Bridge, Self::Guard, Self::Handles, Self::Handles, Self::Daemons]
+        [Self::Bridge, Self::Guard, Self::Handles, Self::Handles, Self::Daemons, Self::Access]
             .get(n)
             .copied()
             .unwrap_or(Self::Nothing)
@@ -256,6 +270,17 @@ impl Theme {
                 2 => Wide::MissFind { site },
                 _ => return Step::LoseAfter { site },
             },
+            Self::Access => match rng.below(14) {
+                0..=3 => Wide::Copy { site, who: which },
+                4 => Wide::See { who: which, what },
+                5 => Wide::Follow { who: which, user: what },
+                6 => Wide::Role { user: which, role: what },
+                7 => Wide::Rights { user: which, bits: bits(rng) },
+                8 => Wide::Owner { who: which, user: what },
+                9 => Wide::FollowUser { user: which, other: what },
+                10 => Wide::Start { site, second: false, polls: rng.below(160) },
+                _ => Wide::TrashBy { who: which, user: what },
+            },
         })
     }
 }
@@ -266,7 +291,7 @@ fn kind(step: &Step) -> usize {
     match wide {
         Wide::Start { .. } | Wide::Go { .. } | Wide::Finish { .. } | Wide::Crash { .. } => 0,
         Wide::Settings { .. } | Wide::Direction { .. } | Wide::Regroup { .. } | Wide::Map { .. } => 1,
-        Wide::Owner { .. } | Wide::See { .. } | Wide::Follow { .. } => 2,
+        Wide::Owner { .. } | Wide::See { .. } | Wide::Follow { .. } | Wide::TrashBy { .. } => 2,
         Wide::Role { .. } | Wide::Rights { .. } | Wide::FollowUser { .. } | Wide::Reorganise { .. } => 3,
         Wide::Backup | Wide::Restore | Wide::Purge { .. } => 4,
         Wide::MergeThere { .. } | Wide::Mass { .. } | Wide::Bridge { .. } => 5,

@@ -76,6 +76,8 @@ impl Play {
         }
         if let Some(bits) = bits {
             (user.admin, user.restricted, user.sees_followed_users) = (bits & 1 > 0, bits & 2 > 0, bits & 4 > 0);
+            // Who has become an admin trashes for others, too.
+            self.spared.retain(|(by, ..)| !user.admin || *by != user.id);
         }
         self.world.put_user(user);
     }
@@ -231,6 +233,7 @@ impl Play {
                     Some(PersonChange::Followers(Diff::new(before, p.followers.clone())))
                 });
             }
+            Wide::TrashBy { who, user } => self.trash_by(*who, *user),
             Wide::Role { user, role } => self.give(*user, Some(role % (ROLES + 1)), None),
             Wide::Rights { user, bits } => self.give(*user, None, Some(*bits)),
             Wide::FollowUser { user, other } => {
