@@ -19,6 +19,7 @@ use super::fake::picture;
 use super::kinds;
 use super::oracle::{Markers, marks};
 use super::rng::Rng;
+use super::whole;
 use super::wide::Wide;
 use super::world::{GROUP, HOUR, MINUTE, World, now};
 use crate::crash::Stop;
@@ -244,6 +245,10 @@ pub struct Play {
     pub kept_out: BTreeSet<(UserId, PersonId, String)>,
     /// Records in which a trashing by this user must not end: their site, their name, their person.
     pub spared: BTreeSet<(UserId, usize, String, PersonId)>,
+    /// Who was made twice on purpose, here and there, before anything else happened: where, who, and under which name there.
+    pub twinned: Vec<(usize, PersonId, String)>,
+    /// Nothing has happened so far after which twins may rightly both be there.
+    pub plain: bool,
     pub backup: Option<Copy>,
     /// A backup was restored.
     pub restored: bool,
@@ -279,6 +284,8 @@ impl Play {
             hidden_from: BTreeSet::new(),
             kept_out: BTreeSet::new(),
             spared: BTreeSet::new(),
+            twinned: Vec::new(),
+            plain: true,
             backup: None,
             restored: false,
             leaving_deletes: BTreeSet::new(),
@@ -341,6 +348,7 @@ impl Play {
 
     pub fn step(&mut self, step: &Step) {
         hit(step.name());
+        self.plain &= whole::is_plain(step);
         match step {
             Step::Wide(wide) => self.wide(wide),
             Step::CreateHere { user } => {
@@ -353,8 +361,9 @@ impl Play {
                 let card = self.markers.fresh();
                 self.markers.twin(&card);
                 let owner = self.world.sites[site].user;
-                self.world.create_person(owner, card.clone());
-                self.world.create_there(site, &card);
+                let person = self.world.create_person(owner, card.clone());
+                let record = self.world.create_there(site, &card);
+                self.twinned.push((site, person, record));
             }
             Step::EditHere { who, what } => {
                 let Some(id) = self.person(*who, true) else { return };

@@ -215,6 +215,7 @@ pub fn check(play: &mut Play) -> Result<(), String> {
     no_loss(play)?;
     agreement(play)?;
     deletions_had_reasons(play)?;
+    super::whole::twins(play)?;
     if play.setup.wide {
         super::access::check(play)?;
         super::access::guard(play)?;

@@ -1,13 +1,17 @@
-//! I3, the other half: nobody was forgotten. What takes part there is somebody here, and who belongs there is there.
+//! I3, the other half: nobody was forgotten. What takes part there is somebody here, and who belongs there is there. And rule
+//! 12: nobody is made there beside a record that may be theirs.
 
 use std::collections::BTreeSet;
 
 use contactd::store::Store;
 use contactd::sync::caps::Membership;
 use contactd::sync::settings::{Direction, Push, Scope};
+use contactd::sync::view::{Link, Origin};
 
 use super::fake::Server;
-use super::history::Play;
+use super::history::{Play, Step};
+use super::oracle::marks;
+use super::wide::Wide;
 use super::world::{GROUP, now};
 
 /// Whether everybody has arrived.
@@ -54,6 +58,60 @@ pub fn check(play: &Play) -> Result<(), String> {
             if !linked.contains(&(site.id, person.id)) {
                 return Err(format!("I3: {} was never brought to site {n}", person.id));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Whether after this nobody who is there twice may be so rightly: nothing is hidden, moved, unlinked, made one or decided.
+pub fn is_plain(step: &Step) -> bool {
+    match step {
+        Step::CreateHere { .. }
+        | Step::EditHere { .. }
+        | Step::TrashHere { .. }
+        | Step::CreateThere { .. }
+        | Step::Twin { .. }
+        | Step::EditThere { .. }
+        | Step::Sync { .. }
+        | Step::SyncStopped { .. }
+        | Step::SyncCutInSend { .. }
+        | Step::LoseBefore { .. }
+        | Step::LoseAfter { .. }
+        | Step::Pass { .. } => true,
+        Step::Wide(wide) => matches!(
+            wide,
+            Wide::Start { .. }
+                | Wide::Go { .. }
+                | Wide::Finish { .. }
+                | Wide::Crash { .. }
+                | Wide::Second { .. }
+                | Wide::Stall { .. }
+                | Wide::Owner { .. }
+                | Wide::See { .. }
+                | Wide::Follow { .. }
+                | Wide::Role { .. }
+                | Wide::Rights { .. }
+                | Wide::FollowUser { .. }
+                | Wide::Reorganise { .. }
+                | Wide::TrashBy { .. }
+        ),
+        _ => false,
+    }
+}
+
+/// Rule 12: of whom a record was there from the beginning, and who has not changed since, as it has not, none is made there.
+pub fn twins(play: &Play) -> Result<(), String> {
+    let world = &play.world;
+    for (site, id, record) in play.twinned.iter().filter(|_| play.plain) {
+        let Some(person) = now(world.store.person(*id)).unwrap() else { continue };
+        let there = world.cards_there(*site);
+        let same = there.get(record).is_some_and(|card| marks(card) == marks(&person.card));
+        if !same || person.revision.0 > 1 {
+            continue;
+        }
+        let of_site = |link: &Link| link.account == world.sites[*site].id && link.state.is_open();
+        if now(world.store.links_of(*id)).unwrap().iter().any(|link| of_site(link) && link.origin == Origin::Ours) {
+            return Err(format!("rule 12: {id} was made at site {site} beside {record}, which may be theirs"));
         }
     }
     Ok(())

@@ -172,10 +172,6 @@ impl<'r, 'a> Sheet<'r, 'a> {
             match &self.fates[at] {
                 Fate { goes: true, .. } => {}
                 Fate { becomes: Some(draft), .. } => draft.push_to(&mut out),
-                // Behind another line than before, blanks in front would make it that line's continuation.
-                Fate { becomes: None, .. } if line.is_rest() && at > 0 && self.is_touched(at - 1) => {
-                    keep(&mut out, line.raw.trim_ascii_start());
-                }
                 // Cut off within a quoted-printable value: whatever comes behind would be read as its rest.
                 Fate { becomes: None, .. } if self.lines.tail.is_empty() && at + 1 == self.lines.lines.len() => {
                     keep(&mut out, line.without_soft_break());
@@ -189,7 +185,7 @@ impl<'r, 'a> Sheet<'r, 'a> {
         if self.lines.tail.is_empty() {
             out.extend_from_slice(b"END:VCARD\r\n");
         } else if touched {
-            // As with lines: blanks in front would make it continue what is new.
+            // Blanks in front would make it continue what is new.
             push_crlf(&mut out, self.lines.tail.trim_ascii_start());
         } else {
             push_crlf(&mut out, self.lines.tail);
