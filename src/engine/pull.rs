@@ -50,7 +50,7 @@ impl Running<'_> {
         {
             // No listing has named its card yet: who is in it is not known, and nobody has left it.
             let since = collections.iter().filter_map(|c| c.doubted).min();
-            if since.is_some_and(|since| self.now().since(since) >= DOUBT) {
+            if !self.doubtful && since.is_some_and(|since| self.now().since(since) >= DOUBT) {
                 return Err(no_group(group.as_str()));
             }
             (self.unfinished, self.doubtful) = (true, true);

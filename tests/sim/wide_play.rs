@@ -469,6 +469,14 @@ impl Play {
         let copied = marks(&Card { emails: gone.emails.clone(), ..Card::default() });
         self.hidden_from.retain(|(_, _, mark)| !copied.contains(mark));
         self.kept_out.retain(|(_, _, mark)| !copied.contains(mark));
+        // What a device has put back of somebody in the trash gives its name to another.
+        let account = self.world.sites[site].id;
+        let ended =
+            format!("SELECT id FROM links WHERE account = '{account}' AND remote = '{keep}' AND state = 'deleted'");
+        if !self.world.driver.inner().texts(&ended).is_empty() {
+            let kept = self.world.cards_there(site)[&keep].clone();
+            self.markers.twin(&kept);
+        }
         let tells = !kinds::has_uid(self.setup.sites[site].1);
         self.world.delete_there(site, &drop);
         self.world.merged_away.insert((site, drop.clone()));

@@ -163,8 +163,11 @@ impl<'r, 'a> Sheet<'r, 'a> {
         let mut out = Vec::with_capacity(4096);
         let keep = |out: &mut Vec<u8>, bytes: &[u8]| {
             push_crlf(out, bytes);
-            if !bytes.is_empty() && !bytes.ends_with(b"\n") {
-                out.extend_from_slice(b"\r\n");
+            match bytes.last() {
+                None | Some(b'\n') => {}
+                // Cut off within its line end.
+                Some(b'\r') => out.push(b'\n'),
+                Some(_) => out.extend_from_slice(b"\r\n"),
             }
         };
         keep(&mut out, self.lines.head);
