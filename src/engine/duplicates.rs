@@ -88,7 +88,8 @@ impl Engine {
         // It may go by another name by now: whoever is linked to the old one would go with it.
         let shown = self.store.seen(account, std::slice::from_ref(remote)).await?.into_iter().next().flatten();
         let Some(shown) = shown.filter(|stored| matches!(stored.seen, Seen::Present(_))) else {
-            let says = "that record is not there any more, or goes by another name; sync the account, and look again";
+            let says = "that record is not there under this name at present, or can't be read; sync the account, and look \
+                        again";
             return Err(Refusal::Cannot(says.to_owned()));
         };
         let missing = || Refusal::Missing(format!("there is no person '{person}', or you may not see it"));

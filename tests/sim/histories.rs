@@ -574,6 +574,39 @@ fn rule_18_quiet_at_rest_costs_one_request() {
     assert_eq!(world.sites[0].fake.server.lock().unwrap().requests - before, 1);
 }
 
+/// The group's card is not in any listing, though its members are: nobody has left it. After a while its user is asked.
+#[test]
+fn rule_08_a_group_that_no_listing_names_is_doubted_and_then_asked_about() {
+    let mut world =
+        one_site(Settings { scope: Scope::Group(GroupId(GROUP.into())), on_leave: OnLeave::Delete, ..open_guard() });
+    let ann = world.users[0];
+    let id = world.create_person(ann, card("Ann"));
+    let hide = |world: &World, times| world.sites[0].fake.server.lock().unwrap().faults.hide_groups = times;
+    hide(&world, 3);
+    // Whoever belongs there is not made while nobody can tell who is there.
+    for _ in 0..2 {
+        world.hand.pass(HOUR);
+        assert!(world.sync(0).unwrap().unfinished);
+        assert!(world.cards_there(0).is_empty());
+    }
+    hide(&world, 0);
+    rest(&mut world);
+    assert_eq!((there(&world, 0, "Ann").len(), state(&world, id, 0)), (1, Some(LinkState::Live)));
+    // Known once, a card that a listing leaves out is asked for by its name, and missed by nobody.
+    hide(&world, 100);
+    world.sites[0].fake.server.lock().unwrap().book.expire_cursors();
+    rest(&mut world);
+    assert_eq!((state(&world, id, 0), only(&world, "Ann").is_live()), (Some(LinkState::Live), true));
+    // Never shown for hours, it is as good as gone.
+    let mut world = one_site(Settings { scope: Scope::Group(GroupId(GROUP.into())), ..open_guard() });
+    hide(&world, 100);
+    assert!(world.sync(0).unwrap().unfinished);
+    world.hand.pass(7 * HOUR);
+    let told = world.sync(0).unwrap_err().to_string();
+    assert!(told.contains("choose another one, or everything"), "{told}");
+    assert!(matches!(world.account_of(0).state, AccountState::Error { .. }));
+}
+
 #[test]
 fn rule_16_a_refused_page_restarts_the_listing_and_fetches_nothing_twice() {
     let mut world = World::new(16);

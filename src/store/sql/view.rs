@@ -214,7 +214,7 @@ impl Drafts {
              JOIN above b ON r.id = b.id WHERE r.parent IS NOT NULL) SELECT r.doc FROM above b JOIN roles r ON r.id = b.id";
         const ELSEWHERE: &str = "SELECT l.id, l.account, a.user_id, l.state, l.origin FROM links l \
              JOIN accounts a ON a.id = l.account WHERE l.person = $1 AND (l.account <> $2 OR l.rank < 2 \
-             OR l.state IN ('unlinked', 'undone', 'deleted') AND EXISTS (SELECT 1 FROM seen s WHERE s.account = l.account \
+             OR l.state IN ('unlinked', 'undone') AND EXISTS (SELECT 1 FROM seen s WHERE s.account = l.account \
              AND s.remote = l.remote AND s.kind <> 'gone')) ORDER BY l.account, l.id";
         const OPEN: &str = "SELECT c.id, c.clash FROM conflicts c WHERE c.link = $1 AND NOT c.resolved ORDER BY c.id";
         let people: BTreeSet<PersonId> = self.0.iter().filter_map(|draft| Some(draft.person.as_ref()?.id)).collect();
