@@ -1,5 +1,6 @@
 //! Tables of the rules that reconcile owns, and the histories that can be told without a provider.
 
+mod edits_and_deletions;
 mod every;
 mod histories;
 mod more_histories;
