@@ -119,6 +119,7 @@ impl From<SyncError> for ApiError {
             SyncError::Busy | SyncError::LeaseLost => Self::Conflict(format!("{says}; try again")),
             SyncError::NotActive(_) => Self::Conflict(says),
             SyncError::Halted(_) => Self::NeedsPerson(says),
+            SyncError::Doubted(_) => Self::Provider(says),
             SyncError::Stopped => Self::Stopping(says),
         }
     }

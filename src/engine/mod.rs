@@ -107,6 +107,9 @@ pub enum SyncError {
     /// The run met something implausible and stopped the account, so that a person can look.
     #[error("stopped: {0}")]
     Halted(String),
+    /// What the address book shows of itself is not believed yet. Nothing was decided; it is looked at again.
+    #[error("nothing was changed: {0}")]
+    Doubted(String),
     /// The lease ran out or was taken; the other holder goes on from what is stored.
     #[error("the lease on the account was lost")]
     LeaseLost,
@@ -260,6 +263,7 @@ impl Engine {
             tally: Tally::default(),
             unfinished: false,
             doubtful: false,
+            doubt: None,
             unshown: false,
             unshown_due,
             group_stood: false,
@@ -300,6 +304,8 @@ struct Running<'a> {
     /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, or it lists
     /// records that it does not show (rule 9).
     doubtful: bool,
+    /// Why, where that is told of nothing else.
+    doubt: Option<String>,
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,
     /// Whether a record is listed that is not shown, and that nobody here knows: no other that is gone is deleted meanwhile.
@@ -352,7 +358,7 @@ impl Running<'_> {
         self.pull().await?;
         if self.doubtful {
             // What we see of a book is not to be believed: nothing is decided from it.
-            return Ok(());
+            return self.doubt.take().map_or(Ok(()), |why| Err(SyncError::Doubted(why)));
         }
         self.find_lost().await?;
         self.note_hidden().await?;

@@ -54,6 +54,10 @@ impl Running<'_> {
                 return Err(no_group(group.as_str()));
             }
             (self.unfinished, self.doubtful) = (true, true);
+            self.doubt = Some(format!(
+                "no listing of the address book has shown the sync group '{group}' yet, so that nobody can tell who is in it; \
+                 it is read again, and if the group is still missing in six hours, another one is asked for"
+            ));
         }
         Ok(())
     }
@@ -210,6 +214,11 @@ impl Running<'_> {
         collection.listing = None;
         collection.cursor = None;
         (self.unfinished, self.doubtful) = (true, true);
+        self.doubt = Some(format!(
+            "the address book '{}' shows itself empty, though contacts of it are known; it is read again, and believed when it \
+             has been empty for six hours",
+            collection.name
+        ));
         let mut commit = self.commit();
         commit.changes.push(Change::PutCollection(self.account.id, collection.clone()));
         self.store_all(commit, Vec::new()).await?;

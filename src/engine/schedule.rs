@@ -526,7 +526,11 @@ async fn run(
                     Retry::AfterHuman => (true, None),
                     Retry::Soon | Retry::Relist | Retry::Never => (false, None),
                 },
-                SyncError::Busy | SyncError::LeaseLost | SyncError::Stopped | SyncError::Store(_) => (false, None),
+                SyncError::Busy
+                | SyncError::Doubted(_)
+                | SyncError::LeaseLost
+                | SyncError::Stopped
+                | SyncError::Store(_) => (false, None),
             };
             let reason = error.to_string();
             match error {

@@ -522,6 +522,8 @@ fn rule_09_an_empty_listing_deletes_nothing() {
         server.book.expire_cursors();
         server.faults.empty_listing = 1;
         drop(server);
+        let told = world.sync(0).unwrap_err().to_string();
+        assert!(told.contains("shows itself empty"), "{told}");
         rest(&mut world);
         assert_eq!(world.people().iter().filter(|p| p.is_live()).count(), 10);
     }
@@ -586,7 +588,8 @@ fn rule_08_a_group_that_no_listing_names_is_doubted_and_then_asked_about() {
     // Whoever belongs there is not made while nobody can tell who is there.
     for _ in 0..2 {
         world.hand.pass(HOUR);
-        assert!(world.sync(0).unwrap().unfinished);
+        let told = world.sync(0).unwrap_err().to_string();
+        assert!(told.contains("has shown the sync group 'crm' yet"), "{told}");
         assert!(world.cards_there(0).is_empty());
     }
     hide(&world, 0);
@@ -600,7 +603,7 @@ fn rule_08_a_group_that_no_listing_names_is_doubted_and_then_asked_about() {
     // Never shown for hours, it is as good as gone.
     let mut world = one_site(Settings { scope: Scope::Group(GroupId(GROUP.into())), ..open_guard() });
     hide(&world, 100);
-    assert!(world.sync(0).unwrap().unfinished);
+    assert!(world.sync(0).is_err());
     world.hand.pass(7 * HOUR);
     let told = world.sync(0).unwrap_err().to_string();
     assert!(told.contains("choose another one, or everything"), "{told}");

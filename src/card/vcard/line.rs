@@ -148,7 +148,13 @@ impl<'a> Line<'a> {
                 let raw = &bytes[..bytes.len() - after.len()];
                 let head = parsed.name.get().len() + parsed.params.iter().map(param_len).sum::<usize>() + 1;
                 let value = if parsed.wire.is_empty() {
-                    Cow::Borrowed(&raw[head.min(raw.len())..raw.len().saturating_sub(parsed.eol.get().len())])
+                    let mut value = &raw[head.min(raw.len())..raw.len().saturating_sub(parsed.eol.get().len())];
+                    // Cut off within its line end, and a soft line break that nothing follows.
+                    value = value.strip_suffix(b"\r").unwrap_or(value);
+                    while value.ends_with(b"=") && is_quoted_printable(raw) {
+                        value = &value[..value.len() - 1];
+                    }
+                    Cow::Borrowed(value)
                 } else {
                     let mut logical = unfold(raw);
                     logical.drain(..head.min(logical.len()));

@@ -512,7 +512,7 @@ fn a_parameter_that_only_looks_like_an_encoding_breaks_no_lines() {
 
 #[test]
 fn a_card_that_is_cut_off_within_a_value_takes_nothing_into_it() {
-    for end in ["=", "=\r\n", "==", "=\r\n=\r\n", ""] {
+    for end in ["=", "=\r", "=\r\n", "==", "=\r\n=\r\n", "\r", ""] {
         let raw = format!("BEGIN:VCARD\r\nVERSION:2.1\r\nFN:Ann\r\nN;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;Ann{end}");
         let before = parse(raw.as_bytes()).card;
         assert_eq!(before.given.as_deref(), Some("Ann"), "{end:?}");
