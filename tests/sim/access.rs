@@ -168,7 +168,12 @@ pub fn edits(play: &Play) -> Result<(), String> {
         if !links.iter().filter_map(site).all(plain) {
             continue;
         }
-        let edited = super::oracle::marks(&person.card);
+        let mut card = person.card.clone();
+        if play.unpictured {
+            // What was never taken there was no edit since.
+            card.photo = None;
+        }
+        let edited = super::oracle::marks(&card);
         if let Some(edit) = edited.iter().find(|mark| play.markers.is_alive(mark)) {
             return Err(format!("R6: {edit} went into the trash with {}", person.id));
         }

@@ -249,6 +249,8 @@ pub struct Play {
     pub twinned: Vec<(usize, PersonId, String)>,
     /// Nothing has happened so far after which twins may rightly both be there.
     pub plain: bool,
+    /// A picture was not taken somewhere, so that a record may lack one that nobody has seen there.
+    pub unpictured: bool,
     pub backup: Option<Copy>,
     /// A backup was restored.
     pub restored: bool,
@@ -285,7 +287,8 @@ impl Play {
             kept_out: BTreeSet::new(),
             spared: BTreeSet::new(),
             twinned: Vec::new(),
-            plain: true,
+            plain: false,
+            unpictured: false,
             backup: None,
             restored: false,
             leaving_deletes: BTreeSet::new(),
@@ -328,6 +331,7 @@ impl Play {
         for i in 0..setup.twins {
             play.step(&Step::Twin { site: i });
         }
+        play.plain = true;
         play
     }
 
@@ -363,7 +367,10 @@ impl Play {
                 let owner = self.world.sites[site].user;
                 let person = self.world.create_person(owner, card.clone());
                 let record = self.world.create_there(site, &card);
-                self.twinned.push((site, person, record));
+                // Those of the beginning: later ones may come while a run is under way that has read already.
+                if !self.plain {
+                    self.twinned.push((site, person, record));
+                }
             }
             Step::EditHere { who, what } => {
                 let Some(id) = self.person(*who, true) else { return };
