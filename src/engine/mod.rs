@@ -301,10 +301,10 @@ struct Running<'a> {
     unshown_due: Vec<RemoteId>,
     /// Whether the sync group was found to exist still, in this run.
     group_stood: bool,
-    /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, or it lists
-    /// records that it does not show (rule 9).
+    /// Whether what we see of a book is not to be believed: it shows itself empty although we know records, it has not shown
+    /// its sync group, or it lists records that it does not show (rule 9).
     doubtful: bool,
-    /// Why, where that is told of nothing else.
+    /// Why, for its user; records that are not shown are told among the failures instead.
     doubt: Option<String>,
     /// Whether every collection was listed in full at least once (rule 13).
     complete: bool,

@@ -128,13 +128,12 @@ impl Running<'_> {
             });
         }
         let Some(mut link) = moves.filter(|l| l.remote.as_ref() == Some(former)) else { return Ok(()) };
-        // One that had become redundant does not make its person out of whom it was united with there.
-        // A suffix or a title makes nobody another.
-        let said = |field: &Field| body.is_some_and(|body| body.has(*field));
+        // One that had become redundant does not make its person out of whom it was united with there. A suffix or a title
+        // makes nobody another.
         let named = |body: &Card| {
             let (base, name) = (&link.base.theirs, [Field::Given, Field::Family]);
             normalize::display_name(body) == normalize::display_name(base)
-                || (name.iter().any(said) && name.iter().all(|field| base.same(body, *field)))
+                || (name.iter().any(|field| body.has(*field)) && name.iter().all(|field| base.same(body, *field)))
         };
         if link.state == LinkState::Redundant && body.is_some_and(|body| !named(body)) {
             return Ok(());

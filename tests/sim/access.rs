@@ -169,8 +169,9 @@ pub fn edits(play: &Play) -> Result<(), String> {
             continue;
         }
         let mut card = person.card.clone();
-        if play.unpictured {
-            // What was never taken there was no edit since.
+        // A picture that went there and was not taken was no edit since.
+        let not_taken = |link: &Link| link.base.ours.photo == person.card.photo && link.base.theirs.photo.is_none();
+        if links.iter().any(not_taken) {
             card.photo = None;
         }
         let edited = super::oracle::marks(&card);

@@ -13,7 +13,6 @@ use contactd::store::{Conflict, Store};
 use contactd::sync::merge::Choice;
 use contactd::sync::operation::Actor;
 use contactd::sync::plan::About;
-use contactd::sync::view::LinkState;
 
 use super::cover::hit;
 use super::history::Play;
@@ -81,6 +80,11 @@ impl Play {
         };
         self.world.finish_all();
         let before = people(self);
+        let undone = |play: &Self| -> BTreeSet<String> {
+            let sql = "SELECT id || ' ' || person FROM links WHERE state = 'undone'";
+            play.world.driver.inner().texts(sql).into_iter().collect()
+        };
+        let ended = undone(self);
         let shown = now(self.world.engine.preview_undo(what, Actor::Operator));
         let Some(plan) = self.by_hand(|play| now(play.world.engine.undo(what, Actor::Operator, &BTreeSet::new())))
         else {
@@ -96,12 +100,10 @@ impl Play {
                 self.world.trashed_here.insert(row.person);
             }
         }
-        // The link may be another's by now: two people became one.
-        for person in self.world.people() {
-            let links = now(self.world.store.links_of(person.id)).unwrap();
-            if links.iter().any(|link| link.state == LinkState::Undone) {
-                self.world.trashed_here.insert(person.id);
-            }
+        // The link that ended may be another's than the plan says: two people became one.
+        for both in &undone(self) - &ended {
+            let (_, person) = both.split_once(' ').unwrap();
+            self.world.trashed_here.insert(person.parse().unwrap());
         }
         let Some(operation) = plan.operation.filter(|_| again) else { return };
         // Whoever was changed again since keeps that, so that coming back is told only where nothing was.

@@ -249,8 +249,6 @@ pub struct Play {
     pub twinned: Vec<(usize, PersonId, String)>,
     /// Nothing has happened so far after which twins may rightly both be there.
     pub plain: bool,
-    /// A picture was not taken somewhere, so that a record may lack one that nobody has seen there.
-    pub unpictured: bool,
     pub backup: Option<Copy>,
     /// A backup was restored.
     pub restored: bool,
@@ -287,8 +285,7 @@ impl Play {
             kept_out: BTreeSet::new(),
             spared: BTreeSet::new(),
             twinned: Vec::new(),
-            plain: false,
-            unpictured: false,
+            plain: true,
             backup: None,
             restored: false,
             leaving_deletes: BTreeSet::new(),
@@ -329,10 +326,19 @@ impl Play {
             play.step(&Step::CreateThere { site: i });
         }
         for i in 0..setup.twins {
-            play.step(&Step::Twin { site: i });
+            let twin = play.twin(i);
+            play.twinned.push(twin);
         }
-        play.plain = true;
         play
+    }
+
+    /// The same contact on both sides: where, who, and under which name there.
+    fn twin(&mut self, site: usize) -> (usize, PersonId, String) {
+        let site = self.site(site);
+        let card = self.markers.fresh();
+        self.markers.twin(&card);
+        let person = self.world.create_person(self.world.sites[site].user, card.clone());
+        (site, person, self.world.create_there(site, &card))
     }
 
     pub fn site(&self, n: usize) -> usize {
@@ -360,18 +366,7 @@ impl Play {
                 let card = self.markers.fresh();
                 self.world.create_person(owner, card);
             }
-            Step::Twin { site } => {
-                let site = self.site(*site);
-                let card = self.markers.fresh();
-                self.markers.twin(&card);
-                let owner = self.world.sites[site].user;
-                let person = self.world.create_person(owner, card.clone());
-                let record = self.world.create_there(site, &card);
-                // Those of the beginning: later ones may come while a run is under way that has read already.
-                if !self.plain {
-                    self.twinned.push((site, person, record));
-                }
-            }
+            Step::Twin { site } => drop(self.twin(*site)),
             Step::EditHere { who, what } => {
                 let Some(id) = self.person(*who, true) else { return };
                 let (markers, wide) = (&mut self.markers, self.setup.wide);

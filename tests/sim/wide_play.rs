@@ -383,10 +383,7 @@ impl Play {
                 server.garble(&id, garbled);
             }
             Wide::Repeat { site } => self.faults(*site).repeat += 1,
-            Wide::RefusePicture { site, late } => {
-                self.unpictured = true;
-                self.faults(*site).refuse_picture = Some(*late);
-            }
+            Wide::RefusePicture { site, late } => self.faults(*site).refuse_picture = Some(*late),
             Wide::Return { site } => {
                 let site = self.site(*site);
                 let back = self.world.return_there(site);

@@ -149,10 +149,12 @@ impl<'a> Line<'a> {
                 let head = parsed.name.get().len() + parsed.params.iter().map(param_len).sum::<usize>() + 1;
                 let value = if parsed.wire.is_empty() {
                     let mut value = &raw[head.min(raw.len())..raw.len().saturating_sub(parsed.eol.get().len())];
-                    // Cut off within its line end, and a soft line break that nothing follows.
-                    value = value.strip_suffix(b"\r").unwrap_or(value);
-                    while value.ends_with(b"=") && is_quoted_printable(raw) {
-                        value = &value[..value.len() - 1];
+                    if let Some(cut) = value.strip_suffix(b"\r").filter(|_| parsed.eol.get().is_empty()) {
+                        // Cut off within its line end, which may be that of a soft line break.
+                        value = cut;
+                        while value.ends_with(b"=") && is_quoted_printable(raw) {
+                            value = &value[..value.len() - 1];
+                        }
                     }
                     Cow::Borrowed(value)
                 } else {
