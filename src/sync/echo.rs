@@ -28,7 +28,8 @@ pub struct Landed<'a> {
 ///
 /// Only what was sent moves: an element that we did not change keeps what was agreed on before, so that whatever else
 /// differs in the echo is a remote change for the next plan. What we sent and the echo lacks was refused; a field that the
-/// provider takes and never shows was kept as sent.
+/// provider takes and never shows was kept as sent. What only went along, because it stood there and nobody here ever took it
+/// in, is not agreed on: should the field begin to come in, it is new.
 pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities) -> Base {
     let Landed { ours, sent, before, mask, pairs } = *landed;
     let mut next = Base { converter: caps.converter, ..base.clone() };
@@ -45,6 +46,11 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
         let before = before.map(list).unwrap_or_default();
         let mut stored = elements::align(field, &sent, &echo);
         let untouched = elements::follow(field, &before, &sent);
+        let agreed = elements::follow(field, &list(&base.theirs), &before);
+        let both = pairs.both.get(&field).map_or(&[][..], Vec::as_slice);
+        let went_along = |i: usize| {
+            untouched.from[i].is_some_and(|b| agreed.from[b].is_none()) && both.iter().all(|(_, s)| usize::from(*s) != i)
+        };
         for (i, was) in untouched.from.iter().enumerate() {
             // A change that was refused: it still shows what was there before.
             if let (None, Some(b)) = (stored.to[i], *was)
@@ -58,6 +64,7 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
         for (i, element) in sent.iter().enumerate() {
             let kept = untouched.from[i].is_some_and(|b| before[b] == *element);
             let shown = match (kept, stored.to[i]) {
+                (true, _) if went_along(i) => None,
                 // Two with one key made one: that is no removal of ours to follow (rule 3).
                 (true, None) if twin(field, &sent, i) => None,
                 (true, _) => Some(element.clone()),
@@ -69,18 +76,18 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
                 theirs.push(shown);
             }
         }
-        let mut both = Vec::new();
+        let mut partners = Vec::new();
         let mut withheld = pairs.withheld.get(&field).cloned().unwrap_or_default();
-        for (o, s) in pairs.both.get(&field).map_or(&[][..], Vec::as_slice) {
+        for (o, s) in both {
             match place.get(usize::from(*s)).copied().flatten() {
-                Some(t) => both.push((*o, t)),
+                Some(t) => partners.push((*o, t)),
                 None => {
                     withheld.insert(*o, Withheld::Refused);
                 }
             }
         }
         next.theirs.set(field, FieldValue::Many(theirs));
-        next.pairs.set(field, both, withheld);
+        next.pairs.set(field, partners, withheld);
     }
     next
 }

@@ -191,6 +191,31 @@ fn a_provider_that_makes_one_of_two_removes_neither() {
 }
 
 #[test]
+fn what_only_went_along_is_new_once_the_field_comes_in() {
+    let caps = Capabilities::everything();
+    let (ours, theirs) = (emails(&[("a@x.org", &[])]), emails(&[("b@x.org", &[])]));
+    let winner = |_| Judged { side: Side::Theirs, ours_at: None, theirs_at: None };
+    let (incoming, outgoing) = (FieldSet::NONE, FieldSet::all());
+    let rules = Rules { incoming, outgoing, asked: FieldSet::NONE, caps: &caps, winner: &winner };
+    let none = Base::shared(&Card::default(), FieldSet::all());
+    let merged = merge(&none, &ours, &theirs, &rules);
+    let both = emails(&[("b@x.org", &[]), ("a@x.org", &[])]);
+    assert_eq!((merged.take, &merged.theirs), (FieldSet::NONE, &both));
+    let landed = crate::sync::echo::Landed {
+        ours: &merged.ours,
+        sent: &merged.theirs,
+        before: Some(&theirs),
+        mask: merged.send,
+        pairs: &merged.pairs,
+    };
+    let agreed = crate::sync::echo::settle(&merged.base, &landed, &both, &caps);
+    let again = merge(&agreed, &ours, &both, &rules);
+    assert_eq!((again.take, again.send), (FieldSet::NONE, FieldSet::NONE));
+    let merged = plain(&agreed, &ours, &both, Side::Theirs);
+    assert_eq!((merged.ours.emails.len(), merged.send), (2, FieldSet::NONE));
+}
+
+#[test]
 fn of_two_twins_the_one_that_is_shown_stays() {
     let twice = emails(&[("a@x.org", &[]), ("a@x.org", &[])]);
     let once = emails(&[("a@x.org", &[])]);
