@@ -16,29 +16,49 @@ use super::caller::Caller;
 use super::types::{AccountStatus, Check, Event, Rotated, StatusShown};
 use super::{ApiError, App, accounts, live, show};
 use crate::engine::connect::trial::Finding;
-use crate::store::{AccountState, Counted};
+use crate::ids::AccountId;
+use crate::store::{Account, AccountState, Counted};
 use crate::sync::settings::Direction;
 
-pub(super) async fn status(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<StatusShown>, ApiError> {
+/// Accounts to a page of the dashboard, if no other number is asked for, and at most.
+const PAGE: usize = 50;
+
+/// Which accounts.
+#[derive(Deserialize)]
+pub(super) struct StatusQuery {
+    after: Option<AccountId>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn status(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(wanted): Query<StatusQuery>,
+) -> Result<Json<StatusShown>, ApiError> {
     let (store, now) = (app.engine.store(), app.engine.now());
-    let mut status = StatusShown::default();
-    let mut mine = Counted::default();
-    // Of all at once for those who see them all; who sees one or two asks for these.
-    let mut each = if caller.is_admin() { Some(store.counted_each(now).await?) } else { None };
-    for account in store.accounts().await? {
-        if account.state == AccountState::Removed || !caller.sees_account(&account) {
-            continue;
-        }
-        let counted = match &mut each {
-            Some(each) => each.remove(&account.id).unwrap_or_default(),
-            None => store.counted(Some(account.id), now).await?,
-        };
-        add(&mut mine, &counted);
-        let account = accounts::shown(&app, &account, &caller).await;
-        status.accounts.push(AccountStatus { account, counted: show::counted(&counted) });
-    }
+    let mut seen = store.accounts().await?;
+    seen.retain(|account| account.state != AccountState::Removed && caller.sees_account(account));
+    let ids = |accounts: &[Account]| accounts.iter().map(|account| account.id).collect::<Vec<_>>();
     // What removed accounts did counts too, for those who may see everything.
-    status.all = show::counted(&if caller.is_admin() { store.counted(None, now).await? } else { mine });
+    let all = if caller.is_admin() {
+        store.counted(None, now).await?
+    } else {
+        let mut all = Counted::default();
+        store.counted_each(&ids(&seen), now).await?.values().for_each(|counted| add(&mut all, counted));
+        all
+    };
+    seen.retain(|account| wanted.after.is_none_or(|after| account.id > after));
+    let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let more = seen.len() > limit;
+    seen.truncate(limit);
+    let mut each = store.counted_each(&ids(&seen), now).await?;
+    let more_after = seen.last().map(|account| account.id).filter(|_| more);
+    let mut status = StatusShown { accounts: Vec::with_capacity(seen.len()), all: show::counted(&all), more_after };
+    for account in seen {
+        let counted = show::counted(&each.remove(&account.id).unwrap_or_default());
+        let account = accounts::shown(&app, &account, &caller).await;
+        status.accounts.push(AccountStatus { account, counted });
+    }
     Ok(Json(status))
 }
 
@@ -78,14 +98,15 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResp
     let (store, now) = (app.engine.store(), app.engine.now());
     let mut text = String::new();
     let mut rows = Vec::new();
-    let mut each = store.counted_each(now).await?;
-    for account in store.accounts().await? {
-        if account.state != AccountState::Removed {
-            let counted = each.remove(&account.id).unwrap_or_default();
-            rows.push((account, counted));
-        }
+    let mut accounts = store.accounts().await?;
+    accounts.retain(|account| account.state != AccountState::Removed);
+    let ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
+    let mut each = store.counted_each(&ids, now).await?;
+    for account in accounts {
+        let counted = each.remove(&account.id).unwrap_or_default();
+        rows.push((account, counted));
     }
-    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&crate::store::Account, &Counted) -> String| {
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Account, &Counted) -> String| {
         let _ = writeln!(text, "# HELP contactd_{name} {help}\n# TYPE contactd_{name} gauge");
         for (account, counted) in &rows {
             let _ = writeln!(text, "contactd_{name}{{account=\"{}\"}} {}", account.id, value(account, counted));

@@ -426,10 +426,13 @@ pub struct AccountStatus {
 /// The dashboard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusShown {
-    /// Each account that is not removed.
+    /// Each account that is not removed, as far as this page goes.
     pub accounts: Vec<AccountStatus>,
-    /// All of them together.
+    /// All of them together, whatever the page.
     pub all: CountedShown,
+    /// The account after which the list goes on, if there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_after: Option<AccountId>,
 }
 
 /// A run as shown.

@@ -29,7 +29,12 @@ pub(super) async fn run(command: Command, client: &Client, style: Style) -> Resu
             Err(CliError::usage("this command is not for the socket"))
         }
         Command::Status => {
-            let status: StatusShown = client.get("/status").await?;
+            let mut status: StatusShown = client.get("/status").await?;
+            while let Some(after) = status.more_after {
+                let page: StatusShown = client.get(&format!("/status?after={after}")).await?;
+                status.accounts.extend(page.accounts);
+                status.more_after = page.more_after;
+            }
             style.answer(&status, show::status);
             Ok(Exit::Ok)
         }

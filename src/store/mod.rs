@@ -673,8 +673,12 @@ pub trait Store: Send + Sync {
     async fn duplicates(&self, account: AccountId) -> Result<Vec<(RemoteId, Vec<PersonId>)>, StoreError>;
     /// What the dashboard shows; all accounts or one.
     async fn counted(&self, account: Option<AccountId>, now: Timestamp) -> Result<Counted, StoreError>;
-    /// The same of each account of which there is anything to tell, at once.
-    async fn counted_each(&self, now: Timestamp) -> Result<BTreeMap<AccountId, Counted>, StoreError>;
+    /// The same of each of these accounts of which there is anything to tell, at once.
+    async fn counted_each(
+        &self,
+        accounts: &[AccountId],
+        now: Timestamp,
+    ) -> Result<BTreeMap<AccountId, Counted>, StoreError>;
     /// Adds up what was counted in hours that have passed, so that a month of all accounts is told at once. To be called
     /// once an hour; late or never, what is counted is the same and takes longer to tell.
     async fn add_up(&self, now: Timestamp) -> Result<(), StoreError>;

@@ -278,8 +278,12 @@ impl<D: Driver> Store for SqlStore<D> {
     async fn counted(&self, account: Option<AccountId>, now: Timestamp) -> Result<Counted, StoreError> {
         dashboard::counted(self, account, now).await
     }
-    async fn counted_each(&self, now: Timestamp) -> Result<BTreeMap<AccountId, Counted>, StoreError> {
-        dashboard::counted_each(self, now).await
+    async fn counted_each(
+        &self,
+        accounts: &[AccountId],
+        now: Timestamp,
+    ) -> Result<BTreeMap<AccountId, Counted>, StoreError> {
+        dashboard::counted_each(self, accounts, now).await
     }
     async fn add_up(&self, now: Timestamp) -> Result<(), StoreError> {
         dashboard::add_up(self, now).await

@@ -49,7 +49,8 @@ pub fn settle(base: &Base, landed: &Landed<'_>, echo: &Card, caps: &Capabilities
         let agreed = elements::follow(field, &list(&base.theirs), &before);
         let both = pairs.both.get(&field).map_or(&[][..], Vec::as_slice);
         let went_along = |i: usize| {
-            untouched.from[i].is_some_and(|b| agreed.from[b].is_none()) && both.iter().all(|(_, s)| usize::from(*s) != i)
+            untouched.from[i].is_some_and(|b| agreed.from[b].is_none())
+                && both.iter().all(|(_, s)| usize::from(*s) != i)
         };
         for (i, was) in untouched.from.iter().enumerate() {
             // A change that was refused: it still shows what was there before.

@@ -10,6 +10,7 @@ mod ran;
 mod accounts;
 mod doctor;
 mod people;
+mod status;
 mod sync;
 
 use std::time::Duration;

@@ -328,7 +328,7 @@ pub(crate) async fn counts_and_guard(db: Db) {
     // Added up by the hour, and with what comes late, it is the same.
     db.store.add_up(NOW).await.unwrap();
     assert_eq!(db.store.counted(None, NOW).await.unwrap(), counted);
-    assert_eq!(db.store.counted_each(NOW).await.unwrap(), [(acc(1), counted)].into());
+    assert_eq!(db.store.counted_each(&[acc(1), acc(2)], NOW).await.unwrap(), [(acc(1), counted)].into());
     db.log(10, -5 * HOUR, vec![made(9)]).await;
     db.log(11, -25 * HOUR, vec![made(9)]).await;
     let counted = db.store.counted(Some(acc(1)), NOW).await.unwrap();
@@ -340,7 +340,7 @@ pub(crate) async fn counts_and_guard(db: Db) {
         let one = db.store.counted(Some(acc(1)), later).await.unwrap();
         assert_eq!(one.recent.map(|recent| recent.remote.added), added, "{minutes}");
         assert_eq!(db.store.counted(None, later).await.unwrap(), one, "{minutes}");
-        assert_eq!(db.store.counted_each(later).await.unwrap(), [(acc(1), one)].into(), "{minutes}");
+        assert_eq!(db.store.counted_each(&[acc(1)], later).await.unwrap(), [(acc(1), one)].into(), "{minutes}");
     }
 
     let guard = |hours: i64| db.store.guard_facts(acc(1), NOW.plus(-hours * HOUR));

@@ -1,9 +1,11 @@
 //! What is shown and counted: runs, conflicts, held deletions, failures, tallies.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use super::super::driver::{Driver, Row, Stmt};
+use super::super::driver::{Driver, Row, Stmt, Value};
 use super::super::{Conflict, Counted, Counts, Failure, GuardFacts, HeldDeletion, Recent, Run, StoreError, SubjectKey};
+use super::people::{AT_ONCE, placeholders};
 use super::words::Word;
 use super::{SqlStore, args, at_most};
 use crate::ids::{AccountId, ConflictId, Etag, PersonId, RemoteId, Revision, RunId, Timestamp};
@@ -223,42 +225,47 @@ pub(super) async fn counted(
     Ok(counted)
 }
 
-/// What the dashboard shows of each account, by as many statements whether there are ten or ten thousand. Those of which
-/// there is nothing to tell are left out.
+/// What stands in five tables of some accounts, [`AT_ONCE`] of them.
+static COUNTS_OF_EACH: LazyLock<[String; 5]> = LazyLock::new(|| {
+    [
+        "SELECT n.account, n.people FROM in_sync n WHERE n.people > 0 AND n.account IN (<ids>)",
+        "SELECT c.account, COUNT(*) FROM conflicts c WHERE NOT c.resolved AND c.account IN (<ids>) GROUP BY c.account",
+        "SELECT h.account, COUNT(*) FROM held h WHERE h.answer IS NULL AND h.account IN (<ids>) GROUP BY h.account",
+        "SELECT f.account, COUNT(*) FROM failures f WHERE f.account IN (<ids>) GROUP BY f.account",
+        "SELECT d.account, COUNT(*) FROM duplicates d WHERE d.account IN (<ids>) GROUP BY d.account",
+    ]
+    .map(|sql| sql.replace("<ids>", &placeholders(1)))
+});
+
+/// What the dashboard shows of each of these accounts, [`AT_ONCE`] of them by each statement. Those of which there is nothing
+/// to tell are left out.
 pub(super) async fn counted_each(
     store: &SqlStore<impl Driver>,
+    accounts: &[AccountId],
     now: Timestamp,
 ) -> Result<BTreeMap<AccountId, Counted>, StoreError> {
-    const COUNTS: [&str; 5] = [
-        "SELECT n.account, n.people FROM in_sync n WHERE n.people > 0",
-        "SELECT c.account, COUNT(*) FROM conflicts c WHERE NOT c.resolved GROUP BY c.account",
-        "SELECT h.account, COUNT(*) FROM held h WHERE h.answer IS NULL GROUP BY h.account",
-        "SELECT f.account, COUNT(*) FROM failures f GROUP BY f.account",
-        "SELECT d.account, COUNT(*) FROM duplicates d GROUP BY d.account",
-    ];
-    let mut batch: Vec<Stmt> = COUNTS.iter().map(|sql| Stmt::new(sql, Vec::new())).collect();
+    let counts: &'static [String; 5] = &COUNTS_OF_EACH;
     let [day, week, month] = [24, 7 * 24, 30 * 24].map(|hours: i64| now.plus(-hours * HOUR).0);
-    batch.push(Stmt::new(TALLIES_OF_EACH, args![week, day, month]));
-    let answers = store.run(batch).await?;
-    let [counts @ .., tallies] = answers.as_slice() else {
-        return Err(StoreError::Broken("fewer answers than statements".to_owned()));
-    };
-    let mut each: BTreeMap<AccountId, Counted> = BTreeMap::new();
-    for (which, rows) in counts.iter().enumerate() {
-        for mut row in rows.iter() {
-            let counted = each.entry(row.id()?).or_default();
-            let Counted { in_sync, conflicts, held, failures, duplicates, recent: _ } = counted;
-            let place = [in_sync, conflicts, held, failures, duplicates].into_iter().nth(which);
-            if let Some(place) = place {
-                *place = row.count()?;
-            }
-        }
+    let mut batch = Vec::new();
+    for some in accounts.chunks(AT_ONCE) {
+        let these = || some.iter().chain(std::iter::repeat(&some[0])).take(AT_ONCE).map(|id| Value::from(*id));
+        batch.extend(counts.iter().map(|sql| Stmt::new(sql, these().collect())));
+        batch.push(Stmt::new(&TALLIES_OF_EACH, args![week, day, month].into_iter().chain(these()).collect()));
     }
-    for mut row in tallies.iter() {
-        let counted = each.entry(row.id()?).or_default();
-        let (side, kind) = (row.text()?, row.text()?);
-        for at in [2, 1, 0] {
-            *place(&mut counted.recent[at], side, kind)? += row.count()?;
+    let answers = store.run(batch).await?;
+    let mut each: BTreeMap<AccountId, Counted> = BTreeMap::new();
+    for (which, rows) in answers.iter().enumerate().map(|(n, rows)| (n % (counts.len() + 1), rows)) {
+        for mut row in rows.iter() {
+            let Counted { in_sync, conflicts, held, failures, duplicates, recent } = each.entry(row.id()?).or_default();
+            match [in_sync, conflicts, held, failures, duplicates].into_iter().nth(which) {
+                Some(count) => *count = row.count()?,
+                None => {
+                    let (side, kind) = (row.text()?, row.text()?);
+                    for at in [2, 1, 0] {
+                        *place(&mut recent[at], side, kind)? += row.count()?;
+                    }
+                }
+            }
         }
     }
     Ok(each)
@@ -286,7 +293,10 @@ macro_rules! sums {
     };
 }
 const TALLIES: &str = sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.account = $4");
-const TALLIES_OF_EACH: &str = sums!("t.account, ", "t.at > ", "tallies t WHERE t.at > $3");
+static TALLIES_OF_EACH: LazyLock<String> = LazyLock::new(|| {
+    sums!("t.account, ", "t.at > ", "tallies t WHERE t.at > $3 AND t.account IN (<ids>)")
+        .replace("<ids>", &placeholders(4))
+});
 /// Of all accounts: what is not in whole hours yet, what is, and what is of the hour in which a span begins.
 const NOT_IN_HOURS: &str =
     sums!("t.at > ", "tallies t WHERE t.at > $3 AND t.at >= COALESCE((SELECT MAX(d.until) FROM hours_until d), 0)");

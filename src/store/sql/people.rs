@@ -1,6 +1,7 @@
 //! People, users, accounts: what is looked up by those who ask.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use super::super::driver::{Driver, Rows, Stmt, Value};
 use super::super::{Account, PersonQuery, StoreError};
@@ -242,16 +243,24 @@ const COMPANY: &str = "SELECT p.id FROM persons p WHERE p.state = $1 AND p.id > 
 const FOLLOWING: &str = "SELECT f.person FROM followers f JOIN persons p ON p.id = f.person WHERE p.state = $1 \
      AND f.person > $2 AND f.follower = $3 ORDER BY f.person LIMIT $4";
 /// What was found is shown if the policy itself, at that moment, says so.
-const SHOWN: &str = concat!(
-    roles_above!("$1"),
-    " SELECT p.id, p.doc FROM persons p WHERE p.state = $2 AND p.id IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-     $14, $15, $16, $17, $18) AND (CAST($19 AS TEXT) IS NULL OR p.owner = $19) AND (",
-    "CAST($1 AS TEXT) IS NULL OR ",
-    may_see!("$1"),
-    ")"
-);
+static SHOWN: LazyLock<String> = LazyLock::new(|| {
+    let text = concat!(
+        roles_above!("$1"),
+        " SELECT p.id, p.doc FROM persons p WHERE p.state = $2 AND p.id IN (<ids>) \
+         AND (CAST(<owner> AS TEXT) IS NULL OR p.owner = <owner>) AND (CAST($1 AS TEXT) IS NULL OR ",
+        may_see!("$1"),
+        ")"
+    );
+    text.replace("<ids>", &placeholders(3)).replace("<owner>", &format!("${}", 3 + AT_ONCE))
+});
 /// As many are looked at by one statement.
-pub(super) const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 50;
+
+/// As many as that, the first of them with this number.
+pub(super) fn placeholders(first: usize) -> String {
+    let all: Vec<String> = (first..first + AT_ONCE).map(|n| format!("${n}")).collect();
+    all.join(", ")
+}
 
 /// Those whom the user may see, way by way: who sees few of many is not made to wait for all of them to be looked at.
 async fn shown(
@@ -295,7 +304,7 @@ pub(super) async fn documents(
         let mut args = args![query.viewer, state_of(query)];
         args.extend(ids.map(Value::from));
         args.extend(args![query.owner]);
-        Stmt::new(SHOWN, args)
+        Stmt::new(&SHOWN, args)
     };
     let answers = store.run(ids.chunks(AT_ONCE).map(page).collect()).await?;
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
