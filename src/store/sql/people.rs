@@ -247,7 +247,8 @@ static SHOWN: LazyLock<String> = LazyLock::new(|| {
     let text = concat!(
         roles_above!("$1"),
         " SELECT p.id, p.doc FROM persons p WHERE p.state = $2 AND p.id IN (<ids>) \
-         AND (CAST(<owner> AS TEXT) IS NULL OR p.owner = <owner>) AND (CAST($1 AS TEXT) IS NULL OR ",
+         AND (CAST(<owner> AS TEXT) IS NULL OR p.owner = <owner>) AND (",
+        "CAST($1 AS TEXT) IS NULL OR ",
         may_see!("$1"),
         ")"
     );
