@@ -256,7 +256,7 @@ impl Running<'_> {
         records: &mut BTreeMap<LinkId, RemoteRecord>,
     ) -> Result<(), SyncError> {
         let mut wanted = Vec::new();
-        let mut commit = self.commit();
+        let (mut commit, mut effects) = (self.commit(), Vec::new());
         // What is joined after it was made is planned anew with its joining, where that is not under way.
         let joins = matches!(self.account.settings.scope, Scope::Group(_))
             && self.provider.capabilities().membership != Membership::InRecord;
@@ -278,9 +278,11 @@ impl Running<'_> {
             }
             commit.changes.push(Change::CloseIntent(intent.id));
             self.creating.remove(&intent.token);
-            if let Some(mut link) = link
-                && !live
-            {
+            // What somebody has decided of it since stays.
+            if let Some(mut link) = link.filter(|link| !live && link.state.speaks()) {
+                let (account, person) = (intent.account, intent.person);
+                let state = Diff::new(Some(link.state), Some(LinkState::Deleted));
+                effects.push(Effect::Link { link: link.id, account, person, state });
                 link.state = LinkState::Deleted;
                 commit.changes.push(Change::PutLink(Box::new(link)));
             }
@@ -288,7 +290,7 @@ impl Running<'_> {
         }
         // Access is looked at again right before the send (rule 22).
         let access = std::mem::take(&mut commit.expect);
-        self.store_all(commit, Vec::new()).await?;
+        self.store_all(commit, effects).await?;
         let (mut allowed, mut lost) = (Vec::new(), Vec::new());
         for (intent, access) in wanted.into_iter().zip(access) {
             let mut probe = self.commit();

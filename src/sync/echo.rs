@@ -125,7 +125,9 @@ pub fn has_landed(sent: &Card, before: &Card, mask: FieldSet, shown: &Card) -> b
         brought |= new.contains(&true) && (field != Field::Photo || sent.iter().all(|e| among(e, &shown)));
         replaced |= old.contains(&true) || new.contains(&false);
         let place = elements::align(field, &sent, &shown).to;
-        lacks |= sent.iter().zip(place).any(|(e, place)| place.is_none() && !among(e, &before));
+        // A picture may have been refused, or still be made into another, whatever became of the rest.
+        lacks |=
+            field != Field::Photo && sent.iter().zip(place).any(|(e, place)| place.is_none() && !among(e, &before));
     }
     (brought && !lacks) || !replaced
 }

@@ -137,7 +137,9 @@ fn linked(
         };
     }
     if !person.access && !mutant::on("reconcile.ignore_access") {
-        let mut decision = waits(Waits::Frozen);
+        // What is gone must be known again, if it is what can't be read.
+        let hidden = facts.strange && matches!(seen, Seen::Gone(_));
+        let mut decision = waits(if hidden { Waits::Hidden } else { Waits::Frozen });
         // Over a link that left the sync group nothing flows either way; that it left must not be forgotten.
         if link.state == LinkState::Live {
             decision.steps.push(Step::State(LinkState::Frozen));

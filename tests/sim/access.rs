@@ -1,9 +1,11 @@
 //! Who may see what, told without the engine's help (design 6), and what follows from it (I10, rules 10 and 22).
 
+use contactd::card::Card;
 use contactd::crm::person::{Person, PersonState, VisibleTo};
 use contactd::crm::users::{Directory, User};
-use contactd::ids::{RoleId, UserId};
+use contactd::ids::{LinkId, RoleId, UserId};
 use contactd::store::Store;
+use contactd::sync::plan::{About, Side};
 use contactd::sync::settings::{Direction, Settings};
 use contactd::sync::view::{Link, LinkState, Origin};
 
@@ -174,10 +176,26 @@ pub fn edits(play: &Play) -> Result<(), String> {
         if links.iter().any(not_taken) {
             card.photo = None;
         }
+        // What waits for an answer since their first meeting, and was not touched since, was never agreed on: no edit.
+        let asked = now(world.store.conflicts(None, 100_000)).unwrap();
+        for clash in asked.iter().filter(|c| c.person == person.id && c.clash.stands == Side::Undecided) {
+            let About::Field(field) = clash.clash.about else { continue };
+            let met = links.iter().find(|link| link.id == clash.link);
+            let written = person.times.get(&field).copied().unwrap_or_default();
+            if met.is_some_and(|link| !link.base.mapped.contains(field) && written.0 <= made(link.id)) {
+                card.set(field, Card::default().get(field));
+            }
+        }
         let edited = super::oracle::marks(&card);
         if let Some(edit) = edited.iter().find(|mark| play.markers.is_alive(mark)) {
             return Err(format!("R6: {edit} went into the trash with {}", person.id));
         }
     }
     Ok(())
+}
+
+/// When the link was made, in ms: its id says so.
+fn made(link: LinkId) -> i64 {
+    let (seconds, nanos) = link.0.get_timestamp().map(|at| at.to_unix()).unwrap_or_default();
+    i64::try_from(seconds * 1000).unwrap_or(i64::MAX) + i64::from(nanos / 1_000_000)
 }

@@ -281,6 +281,11 @@ fn a_send_did_not_land_because_there_is_another_picture() {
     // Ours, made smaller.
     assert!(echo::has_landed(&sent, &before, mask, &shown(Some("call her"), "smaller")));
     assert!(echo::has_landed(&sent, &before, mask, &shown(Some("an edit since"), "ours")));
+    // A picture that was not taken says nothing about what came with it.
+    let without = |card: Card| Card { photo: None, ..card };
+    let (none, some) = (without(before.clone()), without(sent.clone()));
+    assert!(echo::has_landed(&sent, &none, mask, &some));
+    assert!(!echo::has_landed(&sent, &none, mask, &none));
     // With nothing but the picture, another one is taken for ours made smaller; the one before is not.
     assert!(echo::has_landed(&sent, &before, only(&[Field::Photo]), &shown(None, "smaller")));
     assert!(!echo::has_landed(&sent, &before, only(&[Field::Photo]), &shown(None, "before")));

@@ -379,6 +379,16 @@ fn rule_09_only_proof_deletes() {
         );
     }
     check(
+        "gone after access was lost, while another is listed and not shown",
+        |w| {
+            w.strange = true;
+            w.see(gone());
+            w.subject.person.as_mut().unwrap().access = false;
+        },
+        &["frozen"],
+        Some(Waits::Hidden),
+    );
+    check(
         "new, while one that it may be can't be read",
         |w| {
             (w.subject.link, w.subject.person) = (None, None);
