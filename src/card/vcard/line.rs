@@ -195,7 +195,8 @@ impl<'a> Line<'a> {
     /// Its bytes without a soft line break of quoted-printable (RFC 2045 §6.7) that nothing follows.
     pub fn without_soft_break(&self) -> &'a [u8] {
         let mut text = self.raw.trim_ascii_end();
-        if !text.ends_with(b"=") || !self.encoded(&["QUOTED-PRINTABLE"]) {
+        // Whatever makes a reader go on, be it a property of that name.
+        if !text.ends_with(b"=") || !(self.encoded(&["QUOTED-PRINTABLE"]) || is_quoted_printable(self.raw)) {
             return self.raw;
         }
         while let Some(rest) = text.strip_suffix(b"=") {

@@ -522,3 +522,12 @@ fn a_card_that_is_cut_off_within_a_value_takes_nothing_into_it() {
         }
     }
 }
+
+/// A reader goes on behind a property that is only called so.
+#[test]
+fn a_property_by_the_name_of_an_encoding_takes_nothing_into_it() {
+    let raw = "BEGIN:VCARD\r\nVERSION:2.1\r\nFN:Ann\r\nQUOTED-PRINTABLE:H=C3=B6rg=";
+    let wanted = Card { note: Some("call back".into()), ..parse(raw.as_bytes()).card };
+    let edited = edit(raw.as_bytes(), &wanted, set(&[Field::Note]), None, None).unwrap();
+    assert_eq!(parse(&edited).card, wanted, "{}", String::from_utf8_lossy(&edited));
+}
