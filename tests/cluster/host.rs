@@ -46,11 +46,15 @@ impl Site {
 
     /// Starts a daemon with that name.
     pub(crate) fn host(&self, name: &'static str) -> Host {
-        self.host_every("30s", name)
+        self.host_with("interval = \"30s\"", name)
     }
 
-    /// The same, with another time between scheduled runs.
-    pub(crate) fn host_every(&self, interval: &str, name: &'static str) -> Host {
+    /// The same, and nothing is run but what is asked for: neither by schedule nor after an edit.
+    pub(crate) fn host_at_rest(&self, name: &'static str) -> Host {
+        self.host_with("interval = \"1h\"\nafter_edit = \"1h\"", name)
+    }
+
+    fn host_with(&self, sync: &str, name: &'static str) -> Host {
         let dir = self.dir.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         let notify = UnixDatagram::bind(dir.join("notify")).unwrap();
@@ -60,7 +64,7 @@ impl Site {
         let text = format!(
             "[store]\nurl = \"{}\"\nconnections = 5\n[control]\nsocket = \"{}\"\n[secrets]\nkey_file = \"{}\"\n\
              [net]\nallow_private = true\nuser_agent = \"contactd/{name}\"\nrequest_timeout = \"1s\"\n\
-             connect_timeout = \"1s\"\n[sync]\ninterval = \"{interval}\"\njitter = \"0s\"\nlease = \"6s\"\npage_size = 10\n\
+             connect_timeout = \"1s\"\n[sync]\n{sync}\njitter = \"0s\"\nlease = \"6s\"\npage_size = 10\n\
              [log]\nformat = \"json\"\nfilter = \"info,contactd=debug\"\n",
             self.schema.url(),
             host.dir.join("control.sock").display(),

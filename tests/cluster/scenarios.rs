@@ -45,8 +45,8 @@ fn nothing_is_doubled(site: &Site, accounts: usize, each: usize) {
 async fn three_daemons_share_the_work() {
     const ACCOUNTS: usize = 3;
     let site = Site::new(ACCOUNTS).await;
-    // Nothing is run by schedule meanwhile: such a run is not listed if it finds nothing to do, and runs are counted below.
-    let hosts = ["a", "b", "c"].map(|name| site.host_every("1h", name));
+    // Nothing is run by itself meanwhile: such a run is not listed if it finds nothing to do, and runs are counted below.
+    let hosts = ["a", "b", "c"].map(|name| site.host_at_rest(name));
     hosts[0].ok(ANN);
     for (n, host) in hosts.iter().enumerate() {
         site.device(n).seed(n as u64, 20);
