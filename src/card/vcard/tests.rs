@@ -456,3 +456,17 @@ fn a_card_without_fn_is_called_what_everybody_would_call_it() {
         assert_eq!(card_of(lines).display.as_deref(), shown, "{lines}");
     }
 }
+
+/// In 2.1 a backslash is one, but in front of what it would escape: what is read is written so that it is read again.
+#[test]
+fn backslashes_are_read_as_they_were_written() {
+    for name in ["C:\\dir", "a\\", "a\\\\b", "a\\;b", "\\\\\\", "a\\,\\:", "a\\\u{1};b", "a;b,c:d"] {
+        for version in [Version::V2, Version::V3, Version::V4] {
+            let card = Card { given: Some(name.to_owned()), family: Some("Lee".to_owned()), ..Card::default() };
+            let card = Card { note: Some(name.to_owned()), ..card };
+            let read = parse(&write(&card, "u", None, version)).card;
+            let wanted = Some(name.replace('\u{1}', ""));
+            assert_eq!((read.given, read.note), (wanted.clone(), wanted), "{name:?} in {version:?}");
+        }
+    }
+}

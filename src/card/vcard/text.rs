@@ -118,17 +118,20 @@ fn unquote(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Escapes a text (RFC 6350 §3.4, RFC 2426 §5), the same in 3.0 and 4.0; 2.1 has no line breaks but in quoted-printable.
+/// Escapes a text (RFC 6350 §3.4, RFC 2426 §5), the same in 3.0 and 4.0; 2.1 has no line breaks but in quoted-printable, and
+/// a backslash only where it would be read as an escape.
 pub fn escape(text: &str, version: Version) -> String {
     let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
+    let mut chars = text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).peekable();
+    while let Some(c) = chars.next() {
         match c {
             ';' => escaped.push_str("\\;"),
+            '\\' if version == Version::V2 && matches!(chars.peek(), None | Some(';' | ',' | ':' | '\\')) => {
+                escaped.push_str("\\\\");
+            }
             '\\' | ',' if version != Version::V2 => escaped.extend(['\\', c]),
             '\n' if version != Version::V2 => escaped.push_str("\\n"),
             '\n' => escaped.push_str("\r\n"),
-            '\t' => escaped.push('\t'),
-            c if c.is_control() => {}
             c => escaped.push(c),
         }
     }

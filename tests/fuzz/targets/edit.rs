@@ -10,7 +10,11 @@ use libfuzzer_sys::fuzz_target;
 /// Lines as they are meant: folds undone, and the soft breaks of quoted-printable.
 fn unfolded(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw).replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
-    let goes_on = |line: &str| line.ends_with('=') && line.to_ascii_uppercase().contains("QUOTED-PRINTABLE");
+    let is_quoted = |part: &str| {
+        part.eq_ignore_ascii_case("QUOTED-PRINTABLE") || part.eq_ignore_ascii_case("ENCODING=QUOTED-PRINTABLE")
+    };
+    let goes_on =
+        |line: &str| line.ends_with('=') && line.split(':').next().is_some_and(|head| head.split(';').any(is_quoted));
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         match lines.last_mut() {
